@@ -1,0 +1,1 @@
+"""Holdfast: emergency response for people who run a company alone."""

@@ -1,0 +1,1 @@
+"""The nouns that travel between rooms: frozen dataclasses and closed vocabularies, nothing else."""

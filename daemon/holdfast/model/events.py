@@ -1,0 +1,113 @@
+"""What comes in: normalised events, and every other entry of the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from holdfast.model.values import Fact, Json, Millis, Severity, Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Why an event is believed: which credential it showed, and which config commit read it."""
+
+    auth: str
+    trust: Trust
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One normalised signal.
+
+    `(source, id)` is unique: a second arrival is acknowledged and not processed again. `time` is the
+    source's clock, clamped around `received`; it decides only membership of a window. `service` is
+    None where the event names none that the estate knows; `subject` is never empty.
+    """
+
+    id: str
+    source: str
+    type: str
+    time: Millis
+    received: Millis
+    severity: Severity
+    subject: str
+    provenance: Provenance
+    service: str | None = None
+    host: str | None = None
+    data: dict[str, Json] = field(default_factory=dict)
+
+    def fact(self) -> Fact:
+        """The view that conditions see; `service` and `host` are null, not missing, when absent."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "time": self.time,
+            "received": self.received,
+            "severity": str(self.severity),
+            "subject": self.subject,
+            "trust": str(self.provenance.trust),
+            "service": self.service,
+            "host": self.host,
+            "data": self.data,
+        }
+
+
+class EntryKind(StrEnum):
+    """Whatever moves the world is an entry in one journal, and its sequence is the world's order."""
+
+    EVENT = "event"        # body: Event
+    TICK = "tick"          # body: Tick, a durable timer that became due
+    OUTCOME = "outcome"    # body: Outcome of one attempt
+    DELIVERY = "delivery"  # body: Delivery of one message
+    REPLY = "reply"        # body: InboundReply
+    CONFIG = "config"      # body: ConfigSwap
+    SWITCH = "switch"      # body: Switch, the kill switch
+    START = "start"        # body: Start, the daemon came up
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the journal. `seq` is 0 until it is on disk; `body` is JSON."""
+
+    kind: EntryKind
+    source: str
+    id: str
+    commit: str
+    body: bytes
+    received: Millis = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A durable timer became due."""
+
+    timer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSwap:
+    """A new snapshot took over."""
+
+    commit: str
+    previous: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The kill switch was thrown (`stopped`) or released."""
+
+    stopped: bool
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The daemon came up; everything journalled before this is older than the start."""
+
+    boot: str
+    version: str
