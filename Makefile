@@ -1,0 +1,39 @@
+# Every target has one line of help; `make` alone prints it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+READY := $(VENV)/.ready
+
+# Real servers that the tests and the rehearsal start: Debian package=a file or command that proves it.
+SERVERS := git=git openssh-server=sshd dovecot-imapd=/usr/lib/dovecot/imap,/usr/libexec/dovecot/imap \
+	dovecot-lmtpd=/usr/lib/dovecot/lmtp,/usr/libexec/dovecot/lmtp
+TEST_SERVERS := $(SERVERS) systemd=systemd-analyze
+
+.PHONY: help venv check test run lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(READY) ## make .venv with the locked versions (again when the locks change)
+
+$(READY): requirements-dev.lock pyproject.toml scripts/venv scripts/need
+	@scripts/venv $(VENV)
+
+check: $(READY) ## format, lint, types, walls between rooms, module length
+	@scripts/check
+
+test: $(READY) ## install what is missing, then check and run every test
+	@scripts/need $(TEST_SERVERS)
+	@scripts/check
+	@scripts/test
+
+run: $(READY) ## rehearse real outages before your eyes and leave the daemon up until Ctrl-C
+	@scripts/need $(SERVERS)
+	@$(VENV)/bin/holdfast rehearse
+
+lock: ## choose versions anew and write both lock files
+	@scripts/lock
+
+clean: ## remove .venv and everything that tools left behind
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find daemon tests -name __pycache__ -type d -prune -exec rm -rf {} +
