@@ -1,0 +1,203 @@
+"""Open the database, and the one function that commits."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+
+from holdfast.effects import crash_point, strike
+from holdfast.errors import StoreError
+
+#: The newest migration; `migrations/versions` has a file of this name.
+HEAD: Final = "0001"
+BALLAST_BYTES: Final = 64 * 1024 * 1024
+
+_MIGRATE: Final = crash_point("store.migrate")
+
+#: A transaction. Rooms hand it to the functions of `store` and never look inside.
+Tx = Connection
+
+
+class Database:
+    """One SQLite file, opened by one daemon at a time (and by any number of readers)."""
+
+    def __init__(self, path: Path, engine: Engine, lock: IO[str] | None) -> None:
+        self.path = path
+        self._engine = engine
+        self._lock_file = lock
+        self._writing = threading.Lock()
+        self._writer = engine.connect().execution_options(holdfast_write=True)
+
+    @classmethod
+    def open(cls, path: Path, *, lock: bool = True, ballast: int = 0) -> Self:
+        """Open and, for the one that locks it, create and migrate. Raises StoreError with the way out."""
+        held = _lock(path) if lock else None
+        try:
+            if not lock and not path.exists():
+                raise StoreError(
+                    f"{path} does not exist: start the daemon once, or name its state directory with --state"
+                )
+            database = cls(path, _engine(path), held)
+            database._check_version(migrate=lock)
+            if ballast:
+                _keep_ballast(path.with_suffix(".ballast"), ballast)
+        except BaseException as error:
+            if held is not None:
+                held.close()
+            if isinstance(error, exc.DatabaseError):
+                raise _explained(error, path) from error
+            raise
+        return database
+
+    @contextlib.contextmanager
+    def begin(self, point: str) -> Iterator[Tx]:
+        """One write transaction: all of it is on disk when this returns, or none of it.
+
+        `point` is a registered crash point. Raises StoreError when the disk refuses.
+        """
+        with self._writing:
+            try:
+                with self._writer.begin() as transaction:
+                    yield self._writer
+                    strike(point, "before")
+                    transaction.commit()
+            except exc.DatabaseError as error:
+                self._release_ballast(error)
+                raise _explained(error, self.path) from error
+            strike(point, "after")
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Tx]:
+        """One consistent view; nothing can be written through it."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except exc.DatabaseError as error:
+            raise _explained(error, self.path) from error
+
+    def close(self) -> None:
+        """Give everything back, the lock last."""
+        with self._writing:
+            self._writer.close()
+            self._engine.dispose()
+            if self._lock_file is not None:
+                self._lock_file.close()
+                self._lock_file = None
+
+    def _check_version(self, *, migrate: bool) -> None:
+        with self._engine.connect() as connection:
+            found = _version(connection)
+        if found == HEAD:
+            return
+        if not migrate:
+            raise StoreError(
+                f"{self.path} has schema {found or 'none'}, this holdfast needs {HEAD}: start the daemon, which migrates it"
+            )
+        if found is not None and found > HEAD:
+            raise StoreError(
+                f"{self.path} was written by a newer holdfast (schema {found}, this one knows {HEAD}): upgrade holdfast"
+            )
+        self._migrate()
+
+    def _migrate(self) -> None:
+        # imported here: alembic costs a tenth of a second that only an upgrade has to pay
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+        with self.begin(_MIGRATE) as tx:
+            config.attributes["connection"] = tx
+            command.upgrade(config, "head")
+
+    def _release_ballast(self, error: exc.DatabaseError) -> None:
+        if "disk is full" in str(error):
+            self.path.with_suffix(".ballast").unlink(missing_ok=True)
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"check_same_thread": False, "timeout": 30},
+        pool_size=4,
+        max_overflow=16,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(dbapi: Any, _record: object) -> None:
+        dbapi.isolation_level = None  # transactions are begun below, in the open
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "cache_size=-8192",
+            "temp_store=MEMORY",
+        ):
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("holdfast_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _version(connection: Connection) -> str | None:
+    known = connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+    ).first()
+    if known is None:
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return None if row is None else str(row[0])
+
+
+def _lock(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # opened for append: a daemon that loses the race must not wipe the winner's process id
+        file = path.with_suffix(".lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise StoreError(
+            f"cannot write in {path.parent} ({error.strerror}): create it, or choose another with --state"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = file.read(20).strip() or "unknown"
+        file.close()
+        raise StoreError(
+            f"another holdfast daemon (process {owner}) uses {path}: stop it first, or choose another --state"
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _keep_ballast(path: Path, size: int) -> None:
+    """Space that is given back when the disk is full, so that the way out can still be journalled."""
+    if path.exists() and path.stat().st_size >= size:
+        return
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError:
+        path.unlink(missing_ok=True)
+
+
+def _explained(error: exc.DatabaseError, path: Path) -> StoreError:
+    cause = str(error.orig)
+    if "disk is full" in cause or "disk I/O" in cause:
+        return StoreError(f"{path} cannot be written ({cause}): free some space on its disk")
+    if "not a database" in cause or "malformed" in cause:
+        return StoreError(f"{path} is damaged ({cause}): stop the daemon and restore the file from a backup")
+    return StoreError(f"{path}: {cause}")

@@ -1,0 +1,119 @@
+"""The journal's rows: entries in one order, the cursor of the pipeline, and what was quarantined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import select, text
+
+from holdfast.model.events import Entry, EntryKind
+from holdfast.model.values import Millis
+from holdfast.store import facts
+from holdfast.store.database import Tx
+from holdfast.store.tables import journal as table
+from holdfast.store.tables import quarantine as quarantine_table
+
+# the hot statement goes to the driver as it is: SQLAlchemy Core would cost more than the insert itself
+_INSERT: Final = (
+    'INSERT INTO journal (received, kind, source, id, "commit", body) VALUES (?, ?, ?, ?, ?, ?) '
+    "ON CONFLICT (source, id) DO NOTHING RETURNING seq"
+)
+_CURSOR: Final = "cursor"
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """An entry that the pipeline could not handle, and why."""
+
+    entry: Entry
+    reason: str
+    at: Millis
+
+
+def append(tx: Tx, entries: Sequence[Entry], received: Millis) -> list[int]:
+    """Write entries in order; the sequence number of each, 0 for one that is there already."""
+    numbers = []
+    for entry in entries:
+        row = tx.exec_driver_sql(
+            _INSERT,
+            (
+                received,
+                str(entry.kind),
+                entry.source,
+                entry.id,
+                entry.commit,
+                entry.body,
+            ),
+        ).first()
+        numbers.append(0 if row is None else int(row[0]))
+    return numbers
+
+
+def after(tx: Tx, seq: int, limit: int) -> list[Entry]:
+    """The next entries after `seq`, oldest first."""
+    rows = tx.exec_driver_sql(
+        'SELECT seq, received, kind, source, id, "commit", body FROM journal WHERE seq > ? ORDER BY seq LIMIT ?',
+        (seq, limit),
+    )
+    return [Entry(EntryKind(row[2]), row[3], row[4], row[5], row[6], row[1], row[0]) for row in rows]
+
+
+def find(tx: Tx, seq: int) -> Entry | None:
+    """One entry."""
+    found = after(tx, seq - 1, 1)
+    return found[0] if found and found[0].seq == seq else None
+
+
+def head(tx: Tx) -> int:
+    """The newest sequence number; 0 for an empty journal."""
+    row = tx.execute(text("SELECT max(seq) FROM journal")).scalar()
+    return int(row or 0)
+
+
+def last_received(tx: Tx) -> Millis:
+    """When the newest entry was received; 0 for an empty journal."""
+    row = tx.execute(select(table.c.received).order_by(table.c.seq.desc()).limit(1)).scalar()
+    return int(row or 0)
+
+
+def cursor(tx: Tx) -> int:
+    """The last sequence number that the pipeline has decided on."""
+    return int(facts.get(tx, _CURSOR) or 0)
+
+
+def advance(tx: Tx, seq: int) -> None:
+    """Move the cursor; belongs into the transaction of the decisions it stands for."""
+    facts.put(tx, _CURSOR, str(seq))
+
+
+def quarantine(tx: Tx, seq: int, reason: str, at: Millis) -> None:
+    """Set an entry aside; it stays in the journal."""
+    tx.execute(quarantine_table.insert().prefix_with("OR REPLACE").values(seq=seq, reason=reason, at=at))
+
+
+def quarantined(tx: Tx, limit: int) -> list[Quarantined]:
+    """The newest entries that were set aside."""
+    rows = tx.execute(
+        select(table, quarantine_table.c.reason, quarantine_table.c.at)
+        .join(quarantine_table, quarantine_table.c.seq == table.c.seq)
+        .order_by(table.c.seq.desc())
+        .limit(limit)
+    )
+    return [
+        Quarantined(
+            Entry(
+                EntryKind(row.kind),
+                row.source,
+                row.id,
+                row.commit,
+                row.body,
+                row.received,
+                row.seq,
+            ),
+            row.reason,
+            row.at,
+        )
+        for row in rows
+    ]

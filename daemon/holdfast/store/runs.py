@@ -1,0 +1,264 @@
+"""Runs and their attempts: what is to be done, what was begun, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select, update
+
+from holdfast.model.actions import Plan
+from holdfast.model.records import AttemptOrder, Outcome, Run, RunState
+from holdfast.model.values import Millis
+from holdfast.store.database import Tx
+from holdfast.store.tables import attempts, outcomes, runs
+
+
+class AttemptState(StrEnum):
+    """ready → intended (written before the world is touched) → ended; or cancelled before it began."""
+
+    READY = "ready"
+    INTENDED = "intended"
+    ENDED = "ended"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt as it stands."""
+
+    order: AttemptOrder
+    step: int
+    number: int
+    state: AttemptState
+    boot: str
+    created: Millis
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What limits count an attempt by."""
+
+    service: str | None
+    group: str | None
+    incident_type: str
+    rule: str
+
+
+def insert(tx: Tx, run: Run, plan_hash: str) -> None:
+    """Write a new run."""
+    tx.execute(
+        runs.insert().values(
+            id=run.id,
+            incident=run.incident,
+            rule=run.rule,
+            part=run.part,
+            plan_hash=plan_hash,
+            plan=msgspec.json.encode(run.plan),
+            state=str(run.state),
+            step=run.step,
+            created=run.created,
+            changed=run.changed,
+            evidence_seq=run.evidence_seq,
+            approved_by=run.approved_by,
+        )
+    )
+
+
+def change(tx: Tx, run: str, now: Millis, **values: Any) -> None:
+    """Change a run's state, step or approver."""
+    plain = {name: str(value) if isinstance(value, StrEnum) else value for name, value in values.items()}
+    tx.execute(update(runs).where(runs.c.id == run).values(changed=now, **plain))
+
+
+def find(tx: Tx, run: str) -> Run | None:
+    """One run."""
+    row = tx.execute(select(runs).where(runs.c.id == run)).first()
+    return None if row is None else _run(row)
+
+
+def of_incident(tx: Tx, incident: str) -> list[Run]:
+    """An incident's runs, oldest first."""
+    rows = tx.execute(select(runs).where(runs.c.incident == incident).order_by(runs.c.created, runs.c.id))
+    return [_run(row) for row in rows]
+
+
+def in_states(tx: Tx, states: Sequence[RunState]) -> list[Run]:
+    """Every run in one of the states, oldest first."""
+    wanted = [str(state) for state in states]
+    rows = tx.execute(select(runs).where(runs.c.state.in_(wanted)).order_by(runs.c.created, runs.c.id))
+    return [_run(row) for row in rows]
+
+
+def order(tx: Tx, wanted: AttemptOrder, step: int, number: int, labels: Labels, now: Millis) -> None:
+    """Make an attempt ready for the hands."""
+    tx.execute(
+        attempts.insert().values(
+            id=wanted.id,
+            run=wanted.run,
+            step=step,
+            number=number,
+            order=msgspec.json.encode(wanted),
+            state=str(AttemptState.READY),
+            boot="",
+            created=now,
+            changed=now,
+            action=wanted.step.action,
+            target=wanted.step.target,
+            service=labels.service,
+            group=labels.group,
+            incident_type=labels.incident_type,
+            rule=labels.rule,
+        )
+    )
+
+
+def ready(tx: Tx, limit: int) -> list[AttemptOrder]:
+    """Attempts to be made, oldest first."""
+    rows = tx.execute(
+        select(attempts.c.order)
+        .where(attempts.c.state == str(AttemptState.READY))
+        .order_by(attempts.c.created, attempts.c.id)
+        .limit(limit)
+    )
+    return [msgspec.json.decode(row.order, type=AttemptOrder) for row in rows]
+
+
+def intend(tx: Tx, attempt: str, boot: str, at: Millis) -> bool:
+    """Write down that the world is about to be touched; False when it must not be any more."""
+    done = tx.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt, attempts.c.state == str(AttemptState.READY))
+        .values(state=str(AttemptState.INTENDED), boot=boot, changed=at)
+    )
+    return done.rowcount == 1
+
+
+def intended(tx: Tx) -> list[tuple[AttemptOrder, str]]:
+    """Attempts that were begun and have no outcome yet, with the boot id of their host then."""
+    rows = tx.execute(
+        select(attempts.c.order, attempts.c.boot)
+        .where(attempts.c.state == str(AttemptState.INTENDED))
+        .order_by(attempts.c.created, attempts.c.id)
+    )
+    return [(msgspec.json.decode(row.order, type=AttemptOrder), row.boot) for row in rows]
+
+
+def conclude(tx: Tx, outcome: Outcome, now: Millis) -> Attempt | None:
+    """Write an outcome once; None when the attempt is unknown or was concluded before."""
+    found = attempt(tx, outcome.attempt)
+    if found is None or found.state in {AttemptState.ENDED, AttemptState.CANCELLED}:
+        return None
+    tx.execute(
+        update(attempts)
+        .where(attempts.c.id == outcome.attempt)
+        .values(
+            state=str(AttemptState.ENDED),
+            outcome=msgspec.json.encode(outcome),
+            changed=now,
+        )
+    )
+    return found
+
+
+def cancel(tx: Tx, run: str, now: Millis) -> int:
+    """Cancel the run's attempts that have not begun; how many."""
+    done = tx.execute(
+        update(attempts)
+        .where(attempts.c.run == run, attempts.c.state == str(AttemptState.READY))
+        .values(state=str(AttemptState.CANCELLED), changed=now)
+    )
+    return done.rowcount
+
+
+def attempt(tx: Tx, wanted: str) -> Attempt | None:
+    """One attempt."""
+    row = tx.execute(select(attempts).where(attempts.c.id == wanted)).first()
+    return None if row is None else _attempt(row)
+
+
+def attempts_of(tx: Tx, run: str) -> list[Attempt]:
+    """A run's attempts in order."""
+    rows = tx.execute(
+        select(attempts).where(attempts.c.run == run).order_by(attempts.c.step, attempts.c.number)
+    )
+    return [_attempt(row) for row in rows]
+
+
+def starts(tx: Tx, since: Millis, where: dict[str, str | None]) -> int:
+    """How many steps were started since then, by the given labels; retries of a step count once."""
+    query = select(func.count()).select_from(attempts)
+    query = query.where(attempts.c.number == 1, attempts.c.created > since)
+    query = query.where(attempts.c.state != str(AttemptState.CANCELLED))
+    for name, value in where.items():
+        query = query.where(attempts.c[name].is_(None) if value is None else attempts.c[name] == value)
+    return int(tx.execute(query).scalar() or 0)
+
+
+def busy_targets(tx: Tx, column: str, value: str, *, but_run: str) -> set[str]:
+    """Targets of a service or group that other runs are acting on or observing right now."""
+    rows = tx.execute(
+        select(attempts.c.target)
+        .join(runs, runs.c.id == attempts.c.run)
+        .where(attempts.c[column] == value, attempts.c.run != but_run)
+        .where(runs.c.state.in_([str(RunState.RUNNING), str(RunState.VERIFYING)]))
+        .distinct()
+    )
+    return {row.target for row in rows}
+
+
+def last_on_target(tx: Tx, target: str) -> Millis:
+    """When anything was last ordered on a target; 0 for never."""
+    return int(
+        tx.execute(select(func.max(attempts.c.created)).where(attempts.c.target == target)).scalar() or 0
+    )
+
+
+def record(tx: Tx, run: Run, incident_type: str, service: str | None, now: Millis) -> None:
+    """Keep how a run ended, for what learns from it later."""
+    tx.execute(
+        outcomes.insert()
+        .prefix_with("OR REPLACE")
+        .values(
+            run=run.id,
+            incident=run.incident,
+            incident_type=incident_type,
+            service=service,
+            rule=run.rule,
+            action=run.plan.name,
+            result=str(run.state),
+            at=now,
+        )
+    )
+
+
+def _run(row: Any) -> Run:
+    return Run(
+        id=row.id,
+        incident=row.incident,
+        rule=row.rule,
+        part=row.part,
+        plan=msgspec.json.decode(row.plan, type=Plan),
+        state=RunState(row.state),
+        step=row.step,
+        created=row.created,
+        changed=row.changed,
+        evidence_seq=row.evidence_seq,
+        approved_by=row.approved_by,
+    )
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        order=msgspec.json.decode(row.order, type=AttemptOrder),
+        step=row.step,
+        number=row.number,
+        state=AttemptState(row.state),
+        boot=row.boot,
+        created=row.created,
+        outcome=None if row.outcome is None else msgspec.json.decode(row.outcome, type=Outcome),
+    )
