@@ -73,7 +73,11 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One `do` over all its targets: a plan and how far it got. `part` is contain, then, undo or do."""
+    """One `do` over all its targets: a plan and how far it got.
+
+    `part` is contain, then, undo or do. `epoch` is how often the incident had been reopened when it
+    began. `evidence_seq` is the journal entry that it rests on.
+    """
 
     id: str
     incident: str
@@ -85,12 +89,17 @@ class Run:
     created: Millis
     changed: Millis
     evidence_seq: int
+    epoch: int = 0
     approved_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptOrder:
-    """Everything a connector needs to make one attempt. `id` is run/step/attempt."""
+    """Everything a connector needs to make one attempt.
+
+    `id` is run/step/attempt, unique for all daemons that ever act on the target. `deadline` is how
+    long the host lets it run.
+    """
 
     id: str
     run: str

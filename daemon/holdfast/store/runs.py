@@ -64,6 +64,7 @@ def insert(tx: Tx, run: Run, plan_hash: str) -> None:
             created=run.created,
             changed=run.changed,
             evidence_seq=run.evidence_seq,
+            epoch=run.epoch,
             approved_by=run.approved_by,
         )
     )
@@ -84,6 +85,16 @@ def find(tx: Tx, run: str) -> Run | None:
 def of_incident(tx: Tx, incident: str) -> list[Run]:
     """An incident's runs, oldest first."""
     rows = tx.execute(select(runs).where(runs.c.incident == incident).order_by(runs.c.created, runs.c.id))
+    return [_run(row) for row in rows]
+
+
+def equal(tx: Tx, incident: str, plan_hash: str) -> list[Run]:
+    """An incident's runs of one and the same plan, oldest first."""
+    rows = tx.execute(
+        select(runs)
+        .where(runs.c.incident == incident, runs.c.plan_hash == plan_hash)
+        .order_by(runs.c.created, runs.c.id)
+    )
     return [_run(row) for row in rows]
 
 
@@ -248,6 +259,7 @@ def _run(row: Any) -> Run:
         created=row.created,
         changed=row.changed,
         evidence_seq=row.evidence_seq,
+        epoch=row.epoch,
         approved_by=row.approved_by,
     )
 

@@ -147,6 +147,7 @@ runs: Final = Table(
     Column("created", Integer, nullable=False),
     Column("changed", Integer, nullable=False),
     Column("evidence_seq", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
     Column("approved_by", Text),
 )
 Index("runs_incident", runs.c.incident, runs.c.created)

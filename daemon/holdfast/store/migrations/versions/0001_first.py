@@ -11,8 +11,8 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade() -> None:  # noqa: PLR0915 - one statement per table
-
+def upgrade() -> None:
+    """Create every table."""
     op.create_table(
         "answers",
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -241,6 +241,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement per table
         sa.Column("created", sa.Integer(), nullable=False),
         sa.Column("changed", sa.Integer(), nullable=False),
         sa.Column("evidence_seq", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("approved_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -271,7 +272,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement per table
 
 
 def downgrade() -> None:
-
+    """Drop every table."""
     op.drop_index("timers_due", table_name="timers")
     op.drop_table("timers")
     op.drop_index("timeline_incident", table_name="timeline")
