@@ -1,0 +1,1 @@
+"""Signals become events: one file per source; nothing here judges."""
