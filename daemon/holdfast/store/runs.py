@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, cast, func, select, update
 
 from holdfast.model.actions import Plan
 from holdfast.model.records import AttemptOrder, Outcome, Run, RunState
@@ -202,8 +202,8 @@ def attempts_of(tx: Tx, run: str) -> list[Attempt]:
 
 def starts(tx: Tx, since: Millis, where: dict[str, str | None]) -> int:
     """How many steps were started since then, by the given labels; retries of a step count once."""
-    query = select(func.count()).select_from(attempts)
-    query = query.where(attempts.c.number == 1, attempts.c.created > since)
+    steps = attempts.c.run + "/" + cast(attempts.c.step, Text)
+    query = select(func.count(steps.distinct())).where(attempts.c.created > since)
     query = query.where(attempts.c.state != str(AttemptState.CANCELLED))
     for name, value in where.items():
         query = query.where(attempts.c[name].is_(None) if value is None else attempts.c[name] == value)
@@ -222,11 +222,17 @@ def busy_targets(tx: Tx, column: str, value: str, *, but_run: str) -> set[str]:
     return {row.target for row in rows}
 
 
-def last_on_target(tx: Tx, target: str) -> Millis:
-    """When anything was last ordered on a target; 0 for never."""
-    return int(
-        tx.execute(select(func.max(attempts.c.created)).where(attempts.c.target == target)).scalar() or 0
+def acting_on(tx: Tx, targets: set[str]) -> list[str]:
+    """Runs that are acting on one of the targets right now."""
+    rows = tx.execute(
+        select(runs.c.id)
+        .join(attempts, attempts.c.run == runs.c.id)
+        .where(attempts.c.target.in_(sorted(targets)))
+        .where(runs.c.state.in_([str(RunState.RUNNING), str(RunState.VERIFYING)]))
+        .distinct()
+        .order_by(runs.c.id)
     )
+    return [row.id for row in rows]
 
 
 def record(tx: Tx, run: Run, incident_type: str, service: str | None, now: Millis) -> None:

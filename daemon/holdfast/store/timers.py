@@ -57,3 +57,14 @@ def due(tx: Tx, now: Millis, limit: int) -> list[Timer]:
 def next_due(tx: Tx) -> Millis | None:
     """When the next timer is due."""
     return tx.execute(select(table.c.due).order_by(table.c.due).limit(1)).scalar()
+
+
+def is_set(tx: Tx, kind: str, subject: str) -> bool:
+    """Whether a timer is waiting."""
+    return tx.execute(select(table.c.id).where(table.c.id == f"{kind}:{subject}")).first() is not None
+
+
+def of_kind(tx: Tx, kind: str) -> list[Timer]:
+    """Every timer of a kind."""
+    rows = tx.execute(select(table).where(table.c.kind == kind).order_by(table.c.due))
+    return [Timer(row.kind, row.subject, row.due) for row in rows]

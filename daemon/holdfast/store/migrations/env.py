@@ -1,5 +1,7 @@
 """Alembic's entry: it is given a connection in a transaction, by `store.database` alone."""
 
+from __future__ import annotations
+
 from alembic import context
 
 from holdfast.store.tables import metadata

@@ -1,0 +1,1 @@
+"""Wiring: build everything from a config snapshot; start, stop, reload. The only one with a clock."""

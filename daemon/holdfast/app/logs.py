@@ -1,0 +1,33 @@
+"""Structured logs on standard error, for journald: one JSON object a line, secrets redacted."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+
+def configure(redact: Callable[[str], str], *, human: bool) -> None:
+    """Send every log line through `redact`; `human` is for a terminal."""
+
+    def redacted(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+    renderer: Any = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redacted,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # libraries log in their own words, and some of them log URLs with tokens in them
+    logging.basicConfig(level=logging.ERROR, handlers=[logging.NullHandler()])

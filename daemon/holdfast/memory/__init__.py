@@ -1,0 +1,1 @@
+"""The incident object: one fault, its evidence, its story. Only an observation clears it."""

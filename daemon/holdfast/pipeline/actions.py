@@ -1,0 +1,388 @@
+"""From a proposal to a run, step by step, and what each outcome leads to."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from holdfast.decide import decide, merge, needed
+from holdfast.errors import PlanError
+from holdfast.execute.plan import bind
+from holdfast.gate.basis import plan_hash
+from holdfast.model.actions import Connector, Plan, PlannedStep
+from holdfast.model.policies import BlastRadius, Effect, Limit, Origin, Proposal, Usage, Verdict
+from holdfast.model.records import (
+    AttemptOrder,
+    Choice,
+    IncidentState,
+    Outcome,
+    OutcomeKind,
+    Run,
+    RunState,
+)
+from holdfast.model.rules import Do, Mode
+from holdfast.model.snapshot import Snapshot
+from holdfast.model.values import SECOND, Millis
+from holdfast.pipeline import messages, questions
+from holdfast.pipeline.scope import Scope
+from holdfast.pipeline.work import Cause, Work
+from holdfast.store import holds, incidents, runs, timers
+from holdfast.store.holds import OpenHold
+from holdfast.store.runs import Attempt, Labels
+from holdfast.store.timers import Timer
+
+KILL_SWITCH: Final = "kill-switch"
+#: A connection that fails proves that nothing began, so trying again is always safe.
+UNREACHED_ATTEMPTS: Final = 3
+BACKOFF_MAX: Final[Millis] = 300 * SECOND
+#: How long a run on old evidence waits for fresh evidence before a human is asked.
+GRACE: Final[Millis] = 60 * SECOND
+
+
+def propose(work: Work, cause: Cause, do: Do) -> None:
+    """Bind one `do` to its targets and take it up to policy."""
+    try:
+        plan = _bind(work, cause, do)
+    except PlanError as error:
+        work.note(cause.incident.id, "refused", f"{do.action} cannot be planned: {error}")
+        messages.stuck(work, cause.incident, f"{do.action} cannot be planned: {error}")
+        work.settled.append((cause.incident.id, cause.rule.name))
+        return
+    take(work, cause, plan)
+
+
+def take(work: Work, cause: Cause, plan: Plan) -> None:
+    """Decide about a plan and start it, ask, or refuse; a plan that ran already is joined."""
+    digest = plan_hash(plan)
+    if cause.approved_by is None and _joined(work, cause, plan, digest):
+        return
+    run = Run(
+        id=work.new_id("r"),
+        incident=cause.incident.id,
+        rule=cause.rule.name,
+        part=cause.part,
+        plan=plan,
+        state=RunState.WAITING,
+        step=0,
+        created=work.now,
+        changed=work.now,
+        evidence_seq=cause.evidence_seq,
+        epoch=cause.incident.reopened,
+        approved_by=cause.approved_by,
+    )
+    runs.insert(work.tx, run, digest)
+    verdict = merge([judge(work, cause, plan, step, run.id) for step in plan.steps])
+    work.decided.append((run, verdict))
+    _note_verdict(work, run, verdict)
+    apply(work, cause, run, verdict)
+
+
+def apply(work: Work, cause: Cause, run: Run, verdict: Verdict) -> None:
+    """Let a verdict have its effect on a run that has not begun its present step."""
+    if verdict.effect is Effect.ALLOW:
+        _order(work, replace(run, state=RunState.RUNNING), 1)
+    elif verdict.effect is Effect.HUMAN:
+        runs.change(work.tx, run.id, work.now, state=RunState.ASKING)
+        questions.ask_leave(work, cause, run, verdict)
+    elif verdict.voices[0].policy == KILL_SWITCH:
+        runs.change(work.tx, run.id, work.now, state=RunState.WAITING)
+        work.note(run.incident, "held", f"{run.plan.name} waits: the kill switch is on", {"run": run.id})
+    else:
+        end(work, run, RunState.DENIED, f"denied by {verdict.voices[0].policy}: {verdict.voices[0].why}")
+        messages.stuck(work, cause.incident, f"{run.plan.name} is denied by policy: {verdict.voices[0].why}")
+
+
+def judge(
+    work: Work, cause: Cause, plan: Plan, step: PlannedStep, run: str, *, retry: bool = False
+) -> Verdict:
+    """What policy says about one step now."""
+    proposal = _proposal(work.snapshot, cause, step, retry=retry)
+    policies = tuple(work.snapshot.policies.values())
+    usages = {policy.name: _usage(work, policy, proposal, run) for policy in needed(proposal, policies)}
+    return decide(proposal, policies, usages, stopped=work.stopped)
+
+
+def choices(work: Work, cause: Cause, scope: Scope, declared: Mapping[str, Do | None]) -> tuple[Choice, ...]:
+    """The choices of a question, each bound to what it would run; one that cannot be is left out."""
+    bound = []
+    for name, do in declared.items():
+        try:
+            bound.append(Choice(name, None if do is None else _bind(work, cause, do)))
+        except PlanError as error:
+            work.note(cause.incident.id, "refused", f"choice {name} cannot be offered: {error}")
+    return tuple(bound)
+
+
+def go_on(work: Work, run: Run, number: int = 1) -> None:
+    """Take a run's present step up to policy again and make its next attempt."""
+    cause = cause_of(work, run)
+    if cause is None:
+        end(work, run, RunState.CANCELLED, "its incident or its rule is gone")
+        return
+    step = run.plan.steps[run.step]
+    verdict = judge(work, cause, run.plan, step, run.id, retry=number > 1)
+    if verdict.effect is Effect.ALLOW:
+        _order(work, replace(run, state=RunState.RUNNING), number)
+        return
+    _note_verdict(work, run, verdict)
+    apply(work, cause, run, verdict)
+
+
+def on_outcome(work: Work, outcome: Outcome) -> None:
+    """An attempt ended, or nobody can say whether it did."""
+    attempt = runs.conclude(work.tx, outcome, work.now)
+    run = None if attempt is None else runs.find(work.tx, attempt.order.run)
+    if attempt is None or run is None:
+        return
+    work.note(run.incident, "attempt", _told(attempt, outcome), msgspec.to_builtins(outcome))
+    if run.state.over:
+        return
+    if outcome.kind is OutcomeKind.SKIPPED or (outcome.kind is OutcomeKind.ENDED and outcome.exit_code == 0):
+        _step_done(work, run)
+    elif outcome.kind is OutcomeKind.NOT_STARTED:
+        _not_started(work, run, attempt)
+    elif outcome.kind is OutcomeKind.UNKNOWN:
+        _unknown(work, run, attempt, outcome)
+    elif attempt.order.step.idempotent and attempt.number < attempt.order.step.retry.attempts:
+        _retry_later(work, run, attempt)
+    else:
+        _failed(
+            work,
+            run,
+            f"{attempt.order.step.action} failed on {attempt.order.step.target}: {_ended_how(outcome)}",
+        )
+
+
+def steady(work: Work, run: Run) -> None:
+    """The fault is gone; now it has to stay away for a while."""
+    verify = run.plan.steps[-1].verify
+    timers.cancel(work.tx, "verify", run.id)
+    timers.put(work.tx, Timer("steady", run.id, work.now + (verify.steady if verify else 0)))
+
+
+def end(work: Work, run: Run, state: RunState, why: str) -> None:
+    """A run is over; its response may go on."""
+    for kind in ("verify", "steady", "retry", "grace"):
+        timers.cancel(work.tx, kind, run.id)
+    runs.cancel(work.tx, run.id, work.now)
+    runs.change(work.tx, run.id, work.now, state=state)
+    work.note(run.incident, str(state), f"{run.plan.name}: {why}", {"run": run.id, "state": str(state)})
+    incident = incidents.find(work.tx, run.incident)
+    if incident is not None:
+        runs.record(work.tx, replace(run, state=state), incident.type, incident.service, work.now)
+    if state in {RunState.VERIFIED, RunState.INEFFECTIVE, RunState.UNKNOWN}:
+        _hold(work, run)
+    work.settled.append((run.incident, run.rule))
+
+
+def cause_of(work: Work, run: Run) -> Cause | None:
+    """The cause of a run that was written earlier; None when its rule has been removed."""
+    incident = incidents.find(work.tx, run.incident)
+    rule = work.snapshot.rules.get(run.rule)
+    response = incidents.response(work.tx, run.incident, run.rule)
+    if incident is None or rule is None or response is None:
+        return None
+    return Cause(incident, rule, run.part, response.event, run.evidence_seq, approved_by=run.approved_by)
+
+
+def undoing(cause: Cause) -> Cause:
+    """The same cause, for taking back what was done."""
+    return replace(cause, part="undo", approved_by=None)
+
+
+def _bind(work: Work, cause: Cause, do: Do) -> Plan:
+    scope = Scope(work.snapshot, cause.rule, cause.event, cause.incident)
+    return bind(do, snapshot=work.snapshot, resolve=scope.resolve, service=scope.service)
+
+
+def _joined(work: Work, cause: Cause, plan: Plan, digest: str) -> bool:
+    """Whether an equal run makes this one needless: it is under way, or it did not help before."""
+    for earlier in runs.equal(work.tx, cause.incident.id, digest):
+        if earlier.part != cause.part and cause.part == "undo":
+            continue
+        if earlier.epoch == cause.incident.reopened:
+            return True
+        if earlier.state is RunState.INEFFECTIVE:
+            work.note(
+                cause.incident.id,
+                "joined",
+                f"{plan.name} is not repeated: it did not help before",
+                {"run": earlier.id},
+            )
+            return True
+    return False
+
+
+def _order(work: Work, run: Run, number: int) -> None:
+    step = run.plan.steps[run.step]
+    runs.change(work.tx, run.id, work.now, state=RunState.RUNNING, step=run.step, approved_by=run.approved_by)
+    order = AttemptOrder(f"{run.id}/{run.step}/{number}", run.id, run.incident, step, step.deadline)
+    incident = incidents.find(work.tx, run.incident)
+    host = work.snapshot.hosts.get(step.target)
+    labels = Labels(
+        service=None if incident is None else incident.service,
+        group=None if host is None else host.group,
+        incident_type="" if incident is None else incident.type,
+        rule=run.rule,
+    )
+    runs.order(work.tx, order, run.step, number, labels, work.now)
+    work.note(
+        run.incident,
+        "start",
+        f"{step.action} on {step.target}",
+        {"attempt": order.id, "argv": list(step.argv)},
+    )
+
+
+def _step_done(work: Work, run: Run) -> None:
+    if run.step + 1 < len(run.plan.steps):
+        go_on(work, replace(run, step=run.step + 1))
+        return
+    verify = run.plan.steps[-1].verify
+    if verify is None:
+        end(work, run, RunState.VERIFIED, "done (nothing to observe was declared)")
+        return
+    runs.change(work.tx, run.id, work.now, state=RunState.VERIFYING)
+    incident = incidents.find(work.tx, run.incident)
+    if incident is not None and incident.state is not IncidentState.OPEN:
+        steady(work, run)
+        return
+    timers.put(work.tx, Timer("verify", run.id, work.now + verify.within))
+    work.note(run.incident, "verifying", f"{run.plan.name} ran; now the fault is observed", {"run": run.id})
+
+
+def _not_started(work: Work, run: Run, attempt: Attempt) -> None:
+    old = attempt.created < work.started_at and run.step == 0 and attempt.number == 1
+    if old and attempt.order.step.fresh:
+        hold_for_grace(work, run)
+    elif attempt.number < max(UNREACHED_ATTEMPTS, attempt.order.step.retry.attempts):
+        _retry_later(work, run, attempt)
+    else:
+        _failed(work, run, f"{attempt.order.step.target} could not be reached")
+
+
+def hold_for_grace(work: Work, run: Run) -> None:
+    """The evidence is older than this start: wait for fresh evidence, or ask after a minute."""
+    runs.cancel(work.tx, run.id, work.now)
+    runs.change(work.tx, run.id, work.now, state=RunState.WAITING)
+    timers.put(work.tx, Timer("grace", run.id, work.now + GRACE))
+    work.note(
+        run.incident,
+        "held",
+        f"{run.plan.name} waits for fresh evidence: the daemon was restarted",
+        {"run": run.id},
+    )
+
+
+def _unknown(work: Work, run: Run, attempt: Attempt, outcome: Outcome) -> None:
+    step = attempt.order.step
+    if step.idempotent and attempt.number <= step.retry.attempts:
+        _retry_later(work, run, attempt)
+        return
+    cause = cause_of(work, run)
+    end(
+        work,
+        run,
+        RunState.UNKNOWN,
+        f"nobody can say whether {step.action} ran on {step.target}: {outcome.detail}",
+    )
+    if cause is not None:
+        questions.ask_unknown(work, cause, run, step)
+
+
+def _hold(work: Work, run: Run) -> None:
+    """A containment that lasts begins to last; whatever ends it runs its undo."""
+    if run.plan.hold is None or run.part == "undo":
+        return
+    holds.insert(work.tx, OpenHold(run.id, run.incident, run.plan.hold, work.now, None, ""))
+    if run.plan.hold_for is not None:
+        timers.put(work.tx, Timer("hold", run.id, work.now + run.plan.hold_for))
+    work.note(run.incident, "hold", f"{run.plan.name} stays in place: {run.plan.hold}", {"run": run.id})
+
+
+def _failed(work: Work, run: Run, why: str) -> None:
+    end(work, run, RunState.FAILED, why)
+    incident = incidents.find(work.tx, run.incident)
+    if incident is not None:
+        messages.stuck(work, incident, why)
+
+
+def _retry_later(work: Work, run: Run, attempt: Attempt) -> None:
+    retry = attempt.order.step.retry
+    pause = min(retry.backoff * retry.factor ** (attempt.number - 1), BACKOFF_MAX)
+    if retry.jitter:
+        # from the attempt's id, not from chance: the same journal gives the same pauses
+        pause *= 0.75 + (zlib.crc32(attempt.order.id.encode()) % 1000) / 2000
+    timers.put(work.tx, Timer("retry", run.id, work.now + int(pause)))
+    runs.change(work.tx, run.id, work.now, state=RunState.RUNNING)
+
+
+def _proposal(snapshot: Snapshot, cause: Cause, step: PlannedStep, *, retry: bool) -> Proposal:
+    host = snapshot.hosts.get(step.target)
+    origin = Origin.UNDO if cause.part == "undo" else Origin.RETRY if retry else Origin.RULE
+    return Proposal(
+        origin=origin,
+        action=step.action,
+        target=step.target,
+        touches=frozenset(step.touches),
+        risk=step.risk,
+        idempotent=step.idempotent,
+        irreversible=step.irreversible,
+        service=cause.incident.service,
+        group=None if host is None else host.group,
+        incident_type=cause.incident.type,
+        severity=cause.incident.severity,
+        rule=cause.rule.name,
+        mode=Mode.AUTO if cause.part == "undo" else cause.rule.mode,
+        trust=cause.event.provenance.trust,
+        approved_by=cause.approved_by,
+        guarded=cause.guards,
+    )
+
+
+def _usage(work: Work, policy: Limit | BlastRadius, proposal: Proposal, run: str) -> Usage:
+    if isinstance(policy, Limit):
+        fact = proposal.fact()
+        where = {name: None if fact[name] is None else str(fact[name]) for name in policy.per}
+        return Usage(policy.name, runs.starts(work.tx, work.now - policy.within, where))
+    column = str(policy.of)
+    name = proposal.service if column == "service" else proposal.group
+    if name is None:
+        return Usage(policy.name, 0, 0)
+    busy = runs.busy_targets(work.tx, column, name, but_run=run) - {proposal.target}
+    if column == "service":
+        service = work.snapshot.services.get(name)
+        total = len(service.hosts) if service else 0
+    else:
+        total = sum(host.group == name for host in work.snapshot.hosts.values())
+    return Usage(policy.name, len(busy), total)
+
+
+def _note_verdict(work: Work, run: Run, verdict: Verdict) -> None:
+    text = f"{run.plan.name}: {verdict.effect} ({verdict.category}): {verdict.voices[0].why}"
+    data = {
+        "run": run.id,
+        "verdict": msgspec.to_builtins(verdict),
+        "steps": [_shown(step) for step in run.plan.steps],
+    }
+    work.note(run.incident, "decided", text, data)
+
+
+def _shown(step: PlannedStep) -> str:
+    where = "" if step.connector is Connector.LOCAL else f" on {step.target}"
+    return f"{step.action}{where}"
+
+
+def _told(attempt: Attempt, outcome: Outcome) -> str:
+    step = attempt.order.step
+    return f"{step.action} on {step.target}, attempt {attempt.number}: {_ended_how(outcome)}"
+
+
+def _ended_how(outcome: Outcome) -> str:
+    if outcome.kind is OutcomeKind.ENDED:
+        return f"exit code {outcome.exit_code}" + (f" ({outcome.detail})" if outcome.detail else "")
+    return f"{outcome.kind}" + (f" ({outcome.detail})" if outcome.detail else "")

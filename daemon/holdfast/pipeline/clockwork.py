@@ -1,0 +1,146 @@
+"""Timers that became due, the kill switch, and what a start has to put right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from holdfast.memory import incident as memory
+from holdfast.model.events import Switch, Tick
+from holdfast.model.records import IncidentState, RunState
+from holdfast.model.values import MINUTE
+from holdfast.pipeline import actions, faults, holds, questions, replies
+from holdfast.pipeline.actions import GRACE
+from holdfast.pipeline.work import STOPPED, Work
+from holdfast.store import facts, incidents, runs, timers
+from holdfast.store.runs import AttemptState
+from holdfast.store.timers import Timer
+
+
+def on_tick(work: Work, tick: Tick) -> None:
+    """Do what a timer was set for; one that was cancelled or moved meanwhile does nothing."""
+    timer = timers.take(work.tx, tick.timer)
+    if timer is None:
+        return
+    if timer.due > work.now:
+        timers.put(work.tx, timer)
+        return
+    _KINDS[timer.kind](work, timer.subject)
+
+
+def on_switch(work: Work, switch: Switch) -> None:
+    """Stop: no new step starts. Resume: what was held back is asked, never simply started."""
+    if work.stopped == switch.stopped:
+        return
+    facts.put(work.tx, STOPPED, "1" if switch.stopped else "0")
+    for run in runs.in_states(work.tx, [RunState.RUNNING if switch.stopped else RunState.WAITING]):
+        if switch.stopped:
+            if runs.cancel(work.tx, run.id, work.now):
+                runs.change(work.tx, run.id, work.now, state=RunState.WAITING)
+                work.note(
+                    run.incident, "held", f"{run.plan.name} waits: the kill switch is on", {"run": run.id}
+                )
+        elif not timers.is_set(work.tx, "grace", run.id):
+            ask_about(work, run.id, "The kill switch is off again")
+
+
+def on_start(work: Work) -> None:
+    """Runs that had not begun rest on evidence from before this start: they wait for fresh evidence."""
+    for run in runs.in_states(work.tx, [RunState.RUNNING]):
+        attempts = runs.attempts_of(work.tx, run.id)
+        if not attempts or attempts[-1].state is not AttemptState.READY:
+            continue
+        first = attempts[-1].step == 0 and attempts[-1].number == 1
+        if first and attempts[-1].order.step.fresh:
+            actions.hold_for_grace(work, run)
+
+
+def on_fresh_evidence(work: Work, rule: str, key: str) -> None:
+    """An event satisfied a rule again: runs that waited for that go on."""
+    for run in runs.in_states(work.tx, [RunState.WAITING]):
+        if run.rule != rule or not timers.is_set(work.tx, "grace", run.id):
+            continue
+        if any(
+            held == (rule, key) for held in ((r, k) for r, k, _ in incidents.holders(work.tx, run.incident))
+        ):
+            timers.cancel(work.tx, "grace", run.id)
+            work.note(run.incident, "resumed", f"{run.plan.name}: fresh evidence came in", {"run": run.id})
+            actions.go_on(work, run, len(runs.attempts_of(work.tx, run.id)) + 1)
+
+
+def any_in_grace(work: Work) -> bool:
+    """Whether some run waits for fresh evidence (only for a while after a start)."""
+    return work.now - work.started_at <= GRACE + MINUTE and bool(timers.of_kind(work.tx, "grace"))
+
+
+def ask_about(work: Work, run_id: str, why: str) -> None:
+    """A run that was held back: ask if the fault is still there, otherwise drop it."""
+    run = runs.find(work.tx, run_id)
+    if run is None or run.state is not RunState.WAITING:
+        return
+    incident = incidents.find(work.tx, run.incident)
+    cause = actions.cause_of(work, run)
+    if incident is None or cause is None or incident.state is not IncidentState.OPEN:
+        actions.end(work, run, RunState.CANCELLED, "no longer needed")
+        return
+    runs.change(work.tx, run.id, work.now, state=RunState.ASKING)
+    questions.ask_held(work, cause, run, why)
+
+
+def _verify(work: Work, run_id: str) -> None:
+    run = runs.find(work.tx, run_id)
+    if run is None or run.state is not RunState.VERIFYING:
+        return
+    actions.end(work, run, RunState.INEFFECTIVE, "it ran, but the fault is still observed")
+
+
+def _steady(work: Work, run_id: str) -> None:
+    run = runs.find(work.tx, run_id)
+    if run is not None and run.state is RunState.VERIFYING:
+        actions.end(work, run, RunState.VERIFIED, "the fault is gone and stayed away")
+
+
+def _retry(work: Work, run_id: str) -> None:
+    run = runs.find(work.tx, run_id)
+    if run is not None and run.state is RunState.RUNNING:
+        number = sum(attempt.step == run.step for attempt in runs.attempts_of(work.tx, run_id)) + 1
+        actions.go_on(work, run, number)
+
+
+def _close(work: Work, incident_id: str) -> None:
+    incident = incidents.find(work.tx, incident_id)
+    if incident is not None and incident.state is IncidentState.CLEARED:
+        memory.close(work.tx, incident, work.now)
+        work.note(incident_id, "closed", "closed: it stayed away")
+
+
+def _quiet(work: Work, subject: str) -> None:
+    incident, rule, key = msgspec.json.decode(subject, type=tuple[str, str, str])
+    if any(found.id == incident for found in incidents.held_open_by(work.tx, rule, key)):
+        faults.release(work, rule, key, "nothing more was seen")
+
+
+def _grace(work: Work, run_id: str) -> None:
+    ask_about(work, run_id, "The daemon was restarted and no fresh evidence came")
+
+
+def _hold(work: Work, run_id: str) -> None:
+    if work.stopped:
+        # the hold stays, and is looked at again a minute later
+        timers.put(work.tx, Timer("hold", run_id, work.now + MINUTE))
+        return
+    holds.release(work, run_id, "its time is over")
+
+
+_KINDS: Final[Mapping[str, Callable[[Work, str], None]]] = {
+    "verify": _verify,
+    "steady": _steady,
+    "retry": _retry,
+    "gate": replies.on_expiry,
+    "close": _close,
+    "quiet": _quiet,
+    "grace": _grace,
+    "hold": _hold,
+}

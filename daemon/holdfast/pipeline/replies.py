@@ -1,0 +1,179 @@
+"""The operator's word: one way in, whatever the channel, and one statement that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from holdfast.gate import judge, notice, token
+from holdfast.gate.basis import changed
+from holdfast.gate.judge import Judgement, JudgementKind
+from holdfast.model.actions import Action
+from holdfast.model.records import AuthLevel, Gate, GateState, InboundReply, RunState
+from holdfast.pipeline import actions, holds, messages, questions
+from holdfast.pipeline.work import Cause, Work
+from holdfast.store import gates, incidents, runs, timers
+from holdfast.store.gates import Answer
+
+TRIES_MAX: Final = 5
+
+
+def on_reply(work: Work, reply: InboundReply) -> None:
+    """Judge a reply, let it have its effect, and send a receipt."""
+    gate = _gate_of(work, reply)
+    if gate is None:
+        _record(
+            work,
+            None,
+            reply,
+            "not-found",
+            None,
+            "No open question belongs to this reply; nothing was changed.",
+        )
+        return
+    cause = _cause(work, gate)
+    incident = incidents.find(work.tx, gate.incident)
+    basis = "" if incident is None else questions.basis_now(work, incident, gate.choices, gate.run).digest
+    ruling = judge.judge(
+        gate, reply, key=work.identity.gate_key, now=work.now, basis_now=basis, tries_max=TRIES_MAX
+    )
+    if ruling.count_try:
+        gates.count_try(work.tx, gate.id)
+    if ruling.kind is JudgementKind.VOID and cause is not None and incident is not None:
+        now = questions.basis_now(work, incident, gate.choices, gate.run)
+        questions.ask_again(work, cause, gate, changed(gate.basis, now))
+    if ruling.kind in {JudgementKind.ACCEPTED, JudgementKind.DENIED} and not _decide(
+        work, gate, reply, ruling
+    ):
+        ruling = replace(
+            ruling,
+            kind=JudgementKind.ALREADY_ANSWERED,
+            receipt="This question was decided a moment ago; nothing was changed.",
+        )
+    _record(work, gate, reply, str(ruling.kind), ruling.choice, ruling.receipt)
+    if (
+        incident is not None
+        and reply.operator in work.snapshot.operators
+        and reply.channel != judge.LOCAL_CHANNEL
+    ):
+        receipt = notice.receipt_message(
+            incident, gate, ruling, operator=reply.operator, channel=reply.channel
+        )
+        messages.send(work, incident, receipt, reply.operator, but=reply.channel)
+
+
+def on_expiry(work: Work, gate_id: str) -> None:
+    """Nobody answered: the declared silence holds, which never acts, and the operator is told."""
+    gate = gates.find(work.tx, gate_id)
+    if gate is None or not gates.end(work.tx, gate_id, GateState.EXPIRED, gate.silence):
+        return
+    work.note(gate.incident, "question", f"nobody answered: {gate.silence}", {"gate": gate.id})
+    run = None if gate.run is None else runs.find(work.tx, gate.run)
+    if run is not None:
+        actions.end(work, run, RunState.EXPIRED, "nobody answered in time; nothing was run")
+    work.settled.append((gate.incident, gate.rule))
+    incident = incidents.find(work.tx, gate.incident)
+    if incident is not None:
+        messages.tell(work, incident, notice.expired(incident, gate), but=_first_channel(work))
+
+
+def rebind(work: Work, previous: Mapping[str, Action]) -> None:
+    """A new config took over: a question about an action that changed is asked anew, with new plans."""
+    for gate in gates.pending(work.tx):
+        names = {step.action for choice in gate.choices if choice.plan for step in choice.plan.steps}
+        if all(previous.get(name) == work.snapshot.actions.get(name) for name in names):
+            continue
+        if not gates.end(work.tx, gate.id, GateState.VOID):
+            continue
+        timers.cancel(work.tx, "gate", gate.id)
+        work.note(
+            gate.incident, "question", "void: a pushed commit changed what it would run", {"gate": gate.id}
+        )
+        run = None if gate.run is None else runs.find(work.tx, gate.run)
+        cause = _cause(work, gate)
+        if run is not None:
+            actions.end(work, run, RunState.CANCELLED, "a pushed commit changed the action")
+            if cause is not None:
+                for do in cause.rule.contain:
+                    actions.propose(work, cause, do)
+        else:
+            response = incidents.response(work.tx, gate.incident, gate.rule)
+            if response is not None and 0 <= response.stage < incidents.DONE:
+                incidents.put_response(work.tx, replace(response, stage=response.stage - 1))
+        work.settled.append((gate.incident, gate.rule))
+
+
+def _decide(work: Work, gate: Gate, reply: InboundReply, ruling: Judgement) -> bool:
+    who = reply.operator or reply.sender
+    chosen = next((choice for choice in gate.choices if choice.name == ruling.choice), None)
+    if chosen is None or not gates.answer(work.tx, gate, chosen.name, who, work.now, TRIES_MAX):
+        return False
+    timers.cancel(work.tx, "gate", gate.id)
+    work.note(
+        gate.incident,
+        "answer",
+        f"{who} answered {chosen.name} by {reply.channel}",
+        {"gate": gate.id, "choice": chosen.name},
+    )
+    holds.on_answer(work, gate.incident, gate.rule)
+    cause = _cause(work, gate)
+    run = None if gate.run is None else runs.find(work.tx, gate.run)
+    if run is not None and chosen.plan is not None:
+        actions.go_on(work, replace(run, approved_by=who))
+    elif run is not None:
+        actions.end(work, run, RunState.DENIED, f"{who} said no")
+    elif chosen.plan is not None and cause is not None:
+        actions.take(work, replace(cause, approved_by=who), chosen.plan)
+    work.settled.append((gate.incident, gate.rule))
+    return True
+
+
+def _gate_of(work: Work, reply: InboundReply) -> Gate | None:
+    """The question a reply belongs to: by its reference; without one, by the code itself."""
+    if reply.thread_ref:
+        known = gates.find(work.tx, reply.thread_ref)
+        by_tag = token.gate_of(work.identity.gate_key, reply.thread_ref)
+        if known is not None and reply.auth is AuthLevel.PROVEN and reply.channel == judge.LOCAL_CHANNEL:
+            return known
+        return None if by_tag is None else gates.find(work.tx, by_tag)
+    code = reply.text.rsplit(" ", 1)[-1]
+    for gate in gates.pending(work.tx):
+        if reply.operator is not None and token.verify(work.identity.gate_key, gate.id, reply.operator, code):
+            return gate
+    return None
+
+
+def _cause(work: Work, gate: Gate) -> Cause | None:
+    incident = incidents.find(work.tx, gate.incident)
+    rule = work.snapshot.rules.get(gate.rule)
+    response = incidents.response(work.tx, gate.incident, gate.rule)
+    if incident is None or rule is None or response is None:
+        return None
+    run = None if gate.run is None else runs.find(work.tx, gate.run)
+    part = "then" if run is None else run.part
+    return Cause(incident, rule, part, response.event, work.seq if run is None else run.evidence_seq)
+
+
+def _record(
+    work: Work, gate: Gate | None, reply: InboundReply, kind: str, choice: str | None, receipt: str
+) -> None:
+    answer = Answer(
+        seq=work.seq,
+        at=work.now,
+        gate=None if gate is None else gate.id,
+        incident=None if gate is None else gate.incident,
+        channel=reply.channel,
+        operator=reply.operator,
+        kind=kind,
+        choice=choice,
+        receipt=receipt,
+    )
+    gates.record(work.tx, answer)
+
+
+def _first_channel(work: Work) -> str:
+    for operator in work.snapshot.operators.values():
+        if operator.channels:
+            return operator.channels[0]
+    return ""

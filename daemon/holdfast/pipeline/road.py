@@ -1,0 +1,243 @@
+"""One thread takes the journal's entries down the road, a batch to a transaction.
+
+The stages, in order: match → correlate → fault (the incident) → respond (propose, decide, ask,
+order). What the orders, questions and messages do to the world happens after the commit, by those
+who are woken then; what comes back is a new entry of the journal.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+import structlog
+
+from holdfast.correlate import Correlator, Firing
+from holdfast.effects import crash_point
+from holdfast.errors import HoldfastError
+from holdfast.match.engine import Engine, Findings
+from holdfast.match.native import NativeEngine
+from holdfast.model.events import ConfigSwap, Entry, EntryKind, Event, Start, Switch, Tick
+from holdfast.model.records import Delivery, InboundReply, Outcome
+from holdfast.model.snapshot import Snapshot
+from holdfast.model.values import Truth
+from holdfast.pipeline import actions, clockwork, faults, messages, replies, responses
+from holdfast.pipeline.work import Identity, Work
+from holdfast.store import correlation, facts, journal
+from holdfast.store.database import Database, Tx
+
+_DECIDE: Final = crash_point("pipeline.decide")
+_QUARANTINE: Final = crash_point("pipeline.quarantine")
+BATCH: Final = 500
+COMMIT: Final = "commit"
+
+log = structlog.get_logger(__name__)
+
+
+class Pipeline:
+    """The only reader of the journal, and the only one who decides."""
+
+    def __init__(
+        self,
+        database: Database,
+        snapshot: Snapshot,
+        identity: Identity,
+        *,
+        swapped: Callable[[str], Snapshot | None],
+        decided: Callable[[int], None],
+    ) -> None:
+        """`swapped` gives the snapshot of a commit; `decided` is told each new cursor after its commit."""
+        self._db = database
+        self._identity = identity
+        self._swapped = swapped
+        self._decided = decided
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self.failed: str | None = None
+        self.started_seq = 0
+        self._started_at = 0
+        with database.read() as tx:
+            self.cursor = journal.cursor(tx)
+        self._snapshot = snapshot
+        self._engine: Engine
+        self._correlator: Correlator
+        self._use(snapshot)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The config that decides right now."""
+        return self._snapshot
+
+    def start(self) -> None:
+        """Begin to take entries down the road."""
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be new entries."""
+        self._wake.set()
+
+    def stop(self, timeout: float) -> None:
+        """Finish the batch in hand and stop."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def drain(self) -> int:
+        """Handle everything that is in the journal; how many entries that were."""
+        handled = 0
+        while not self._stopping:
+            with self._db.read() as tx:
+                entries = journal.after(tx, self.cursor, BATCH)
+            if not entries:
+                break
+            self._handle_batch(entries)
+            handled += len(entries)
+            self._decided(self.cursor)
+        return handled
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(1.0)
+            self._wake.clear()
+            try:
+                self.drain()
+                self.failed = None
+            except HoldfastError as error:
+                # the disk may be full or gone: nothing is lost, the entries stay; try again
+                self.failed = str(error)
+                log.error(
+                    "pipeline.waiting", why=str(error), what_to_do="see `holdfast status`; it tries again"
+                )
+                self._use(self._snapshot)
+
+    def _handle_batch(self, entries: Sequence[Entry]) -> None:
+        try:
+            self._commit(entries)
+        except HoldfastError:
+            raise
+        except Exception:  # whatever it is: find the one entry that does it and set that aside
+            log.exception("pipeline.batch_failed", first=entries[0].seq, last=entries[-1].seq)
+            self._use(self._snapshot)
+            for entry in entries:
+                self._handle_alone(entry)
+
+    def _handle_alone(self, entry: Entry) -> None:
+        try:
+            self._commit([entry])
+        except HoldfastError:
+            raise
+        except Exception as error:
+            log.exception("pipeline.quarantined", seq=entry.seq, kind=str(entry.kind))
+            self._use(self._snapshot)
+            reason = f"{type(error).__name__}: {error}"
+            with self._db.begin(_QUARANTINE) as tx:
+                journal.quarantine(tx, entry.seq, reason, entry.received)
+                journal.advance(tx, entry.seq)
+                messages.quarantined(self._work(tx, entry), entry, reason)
+            self.cursor = entry.seq
+
+    def _commit(self, entries: Sequence[Entry]) -> None:
+        events = [_event(entry) for entry in entries if entry.kind is EntryKind.EVENT]
+        before = self._snapshot
+        matched = iter(zip(events, self._engine.match(events), strict=True))
+        with self._db.begin(_DECIDE) as tx:
+            for position, entry in enumerate(entries):
+                work = self._work(tx, entry)
+                if entry.kind is EntryKind.EVENT:
+                    event, findings = next(matched)
+                    self._on_event(work, event, findings)
+                else:
+                    self._on_entry(work, entry)
+                _respond(work)
+                if self._snapshot is not before:
+                    # the rest of the batch belongs to the new config: match it again
+                    entries = entries[: position + 1]
+                    break
+            correlation.save(tx, self._correlator.changed())
+            journal.advance(tx, entries[-1].seq)
+        self.cursor = entries[-1].seq
+
+    def _on_event(self, work: Work, event: Event, findings: Findings) -> None:
+        signals = self._correlator.advance(event, findings)
+        for firing in signals.firings:
+            faults.on_firing(work, firing)
+        for cleared in signals.cleared:
+            faults.on_cleared(work, cleared)
+        if clockwork.any_in_grace(work):
+            self._fresh(work, event, findings, signals.firings)
+
+    def _on_entry(self, work: Work, entry: Entry) -> None:
+        body = entry.body
+        if entry.kind is EntryKind.TICK:
+            clockwork.on_tick(work, msgspec.json.decode(body, type=Tick))
+        elif entry.kind is EntryKind.OUTCOME:
+            actions.on_outcome(work, msgspec.json.decode(body, type=Outcome))
+        elif entry.kind is EntryKind.DELIVERY:
+            messages.on_delivery(work, msgspec.json.decode(body, type=Delivery))
+        elif entry.kind is EntryKind.REPLY:
+            replies.on_reply(work, msgspec.json.decode(body, type=InboundReply))
+        elif entry.kind is EntryKind.SWITCH:
+            clockwork.on_switch(work, msgspec.json.decode(body, type=Switch))
+        elif entry.kind is EntryKind.CONFIG:
+            self._on_config(work, msgspec.json.decode(body, type=ConfigSwap))
+        elif entry.kind is EntryKind.START:
+            self._on_start(work, msgspec.json.decode(body, type=Start))
+
+    def _on_config(self, work: Work, swap: ConfigSwap) -> None:
+        snapshot = self._swapped(swap.commit)
+        if snapshot is None or snapshot.commit == self._snapshot.commit:
+            return
+        previous = dict(self._snapshot.actions)
+        correlation.save(work.tx, self._correlator.changed())
+        self._snapshot = work.snapshot = snapshot
+        self._engine.close()
+        self._engine = NativeEngine(snapshot.rules.values())
+        self._correlator = Correlator(snapshot.rules.values(), correlation.load(work.tx))
+        facts.put(work.tx, COMMIT, snapshot.commit)
+        replies.rebind(work, previous)
+        log.info("config.swapped", commit=snapshot.commit, previous=swap.previous)
+
+    def _on_start(self, work: Work, start: Start) -> None:
+        self._started_at = work.now
+        work.started_at = work.now
+        self.started_seq = work.seq
+        facts.put(work.tx, COMMIT, self._snapshot.commit)
+        clockwork.on_start(work)
+        log.info("pipeline.started", seq=work.seq, version=start.version, commit=self._snapshot.commit)
+
+    def _fresh(self, work: Work, event: Event, findings: Findings, firings: Sequence[Firing]) -> None:
+        """Evidence need not fire again to be fresh: a streak that goes on is enough."""
+        fired = {(firing.rule, faults.firing_key(firing.key)) for firing in firings}
+        for rule in self._snapshot.rules.values():
+            if findings.get(rule.when.key) is Truth.TRUE:
+                fired.add((rule.name, faults.firing_key(self._correlator.key_of(rule, event))))
+        for rule_name, key in sorted(fired):
+            clockwork.on_fresh_evidence(work, rule_name, key)
+
+    def _work(self, tx: Tx, entry: Entry) -> Work:
+        return Work(tx, entry.seq, entry.received, self._snapshot, self._identity, self._started_at)
+
+    def _use(self, snapshot: Snapshot) -> None:
+        """Build the engine and the correlation state as the store has them."""
+        self._snapshot = snapshot
+        self._engine = NativeEngine(snapshot.rules.values())
+        with self._db.read() as tx:
+            self._correlator = Correlator(snapshot.rules.values(), correlation.load(tx))
+
+
+def _respond(work: Work) -> None:
+    """Let every response go on of which something has ended, until nothing ends any more."""
+    while work.settled:
+        incident, rule = work.settled.pop()
+        responses.advance(work, incident, rule)
+
+
+def _event(entry: Entry) -> Event:
+    """The journal's word on when an event was received counts, not the door's."""
+    return replace(msgspec.json.decode(entry.body, type=Event), received=entry.received)
