@@ -75,7 +75,7 @@ def take(work: Work, cause: Cause, plan: Plan) -> None:
         approved_by=cause.approved_by,
     )
     runs.insert(work.tx, run, digest)
-    verdict = merge([judge(work, cause, plan, step, run.id) for step in plan.steps])
+    verdict = merge([judge(work, cause, step, run.id) for step in plan.steps])
     work.decided.append((run, verdict))
     _note_verdict(work, run, verdict)
     apply(work, cause, run, verdict)
@@ -96,9 +96,7 @@ def apply(work: Work, cause: Cause, run: Run, verdict: Verdict) -> None:
         messages.stuck(work, cause.incident, f"{run.plan.name} is denied by policy: {verdict.voices[0].why}")
 
 
-def judge(
-    work: Work, cause: Cause, plan: Plan, step: PlannedStep, run: str, *, retry: bool = False
-) -> Verdict:
+def judge(work: Work, cause: Cause, step: PlannedStep, run: str, *, retry: bool = False) -> Verdict:
     """What policy says about one step now."""
     proposal = _proposal(work.snapshot, cause, step, retry=retry)
     policies = tuple(work.snapshot.policies.values())
@@ -106,7 +104,7 @@ def judge(
     return decide(proposal, policies, usages, stopped=work.stopped)
 
 
-def choices(work: Work, cause: Cause, scope: Scope, declared: Mapping[str, Do | None]) -> tuple[Choice, ...]:
+def choices(work: Work, cause: Cause, declared: Mapping[str, Do | None]) -> tuple[Choice, ...]:
     """The choices of a question, each bound to what it would run; one that cannot be is left out."""
     bound = []
     for name, do in declared.items():
@@ -124,7 +122,7 @@ def go_on(work: Work, run: Run, number: int = 1) -> None:
         end(work, run, RunState.CANCELLED, "its incident or its rule is gone")
         return
     step = run.plan.steps[run.step]
-    verdict = judge(work, cause, run.plan, step, run.id, retry=number > 1)
+    verdict = judge(work, cause, step, run.id, retry=number > 1)
     if verdict.effect is Effect.ALLOW:
         _order(work, replace(run, state=RunState.RUNNING), number)
         return
@@ -229,7 +227,7 @@ def _order(work: Work, run: Run, number: int) -> None:
         incident_type="" if incident is None else incident.type,
         rule=run.rule,
     )
-    runs.order(work.tx, order, run.step, number, labels, work.now)
+    runs.order(work.tx, order, step=run.step, number=number, labels=labels, now=work.now)
     work.note(
         run.incident,
         "start",

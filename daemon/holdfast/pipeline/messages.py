@@ -99,12 +99,16 @@ def on_delivery(work: Work, delivery: Delivery) -> None:
         return
     message = found[0]
     if delivery.state is DeliveryState.SENT:
-        outbox.settle(work.tx, message.id, MessageState.SENT, delivery.detail, work.now)
+        outbox.settle(work.tx, message.id, MessageState.SENT, detail=delivery.detail, now=work.now)
     elif delivery.state is DeliveryState.FAILED and message.attempt < TRIES:
         later = work.now + BACKOFF * 2 ** (message.attempt - 1)
-        outbox.settle(work.tx, message.id, MessageState.PENDING, delivery.detail, work.now, due=later)
+        outbox.settle(
+            work.tx, message.id, MessageState.PENDING, detail=delivery.detail, now=work.now, due=later
+        )
     else:
-        outbox.settle(work.tx, message.id, MessageState(str(delivery.state)), delivery.detail, work.now)
+        outbox.settle(
+            work.tx, message.id, MessageState(str(delivery.state)), detail=delivery.detail, now=work.now
+        )
     if message.incident is not None:
         text = f"{message.title!r} to {message.operator} by {message.channel}: {delivery.state}"
         work.note(message.incident, "message", text, {"message": message.id, "detail": delivery.detail})

@@ -23,9 +23,9 @@ def ask(
     cause: Cause,
     question: str,
     choices: tuple[Choice, ...],
+    *,
     silence: str,
     within: Millis,
-    *,
     run: str | None = None,
     verdict: Verdict | None = None,
     changed: str = "",
@@ -77,20 +77,38 @@ def ask_leave(work: Work, cause: Cause, run: Run, verdict: Verdict, changed: str
     question = f"{run.plan.name} needs your word: {verdict.voices[0].why}"
     choices = (Choice(APPROVE, run.plan), Choice(DENY))
     within = verdict.within or LEAVE_WITHIN
-    ask(work, cause, question, choices, DENY, within, run=run.id, verdict=verdict, changed=changed)
+    ask(
+        work,
+        cause,
+        question,
+        choices,
+        silence=DENY,
+        within=within,
+        run=run.id,
+        verdict=verdict,
+        changed=changed,
+    )
 
 
 def ask_held(work: Work, cause: Cause, run: Run, why: str) -> None:
     """Ask whether a run that was held back is still wanted; silence is no."""
     question = f"{why}. Is {run.plan.name} still wanted?"
-    ask(work, cause, question, (Choice(APPROVE, run.plan), Choice(DENY)), DENY, LEAVE_WITHIN, run=run.id)
+    ask(
+        work,
+        cause,
+        question,
+        (Choice(APPROVE, run.plan), Choice(DENY)),
+        silence=DENY,
+        within=LEAVE_WITHIN,
+        run=run.id,
+    )
 
 
 def ask_unknown(work: Work, cause: Cause, run: Run, step: PlannedStep) -> None:
     """Nobody knows whether a step ran: only a human may say whether to run it again."""
     question = f"Nobody can say whether {step.action} ran on {step.target}. Look there, then: run it again?"
     choices = (Choice(RUN_AGAIN, Plan(run.plan.name, run.plan.steps[run.step :])), Choice(LEAVE))
-    ask(work, cause, question, choices, LEAVE, LEAVE_WITHIN)
+    ask(work, cause, question, choices, silence=LEAVE, within=LEAVE_WITHIN)
 
 
 def ask_again(work: Work, cause: Cause, gate: Gate, changed: str) -> None:
@@ -98,7 +116,16 @@ def ask_again(work: Work, cause: Cause, gate: Gate, changed: str) -> None:
     if gates.end(work.tx, gate.id, GateState.VOID):
         timers.cancel(work.tx, "gate", gate.id)
         within = max(gate.expires - work.now, 5 * MINUTE)
-        ask(work, cause, gate.question, gate.choices, gate.silence, within, run=gate.run, changed=changed)
+        ask(
+            work,
+            cause,
+            gate.question,
+            gate.choices,
+            silence=gate.silence,
+            within=within,
+            run=gate.run,
+            changed=changed,
+        )
 
 
 def basis_now(work: Work, incident: Incident, choices: tuple[Choice, ...], run: str | None) -> Basis:

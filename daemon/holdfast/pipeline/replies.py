@@ -51,9 +51,10 @@ def on_reply(work: Work, reply: InboundReply) -> None:
             kind=JudgementKind.ALREADY_ANSWERED,
             receipt="This question was decided a moment ago; nothing was changed.",
         )
-    _record(work, gate, reply, str(ruling.kind), ruling.choice, ruling.receipt)
+    _record(work, gate, reply, kind=str(ruling.kind), choice=ruling.choice, receipt=ruling.receipt)
     if (
         incident is not None
+        and reply.operator is not None
         and reply.operator in work.snapshot.operators
         and reply.channel != judge.LOCAL_CHANNEL
     ):
@@ -107,7 +108,9 @@ def rebind(work: Work, previous: Mapping[str, Action]) -> None:
 def _decide(work: Work, gate: Gate, reply: InboundReply, ruling: Judgement) -> bool:
     who = reply.operator or reply.sender
     chosen = next((choice for choice in gate.choices if choice.name == ruling.choice), None)
-    if chosen is None or not gates.answer(work.tx, gate, chosen.name, who, work.now, TRIES_MAX):
+    if chosen is None or not gates.answer(
+        work.tx, gate, chosen.name, by=who, now=work.now, tries_max=TRIES_MAX
+    ):
         return False
     timers.cancel(work.tx, "gate", gate.id)
     work.note(
@@ -156,7 +159,7 @@ def _cause(work: Work, gate: Gate) -> Cause | None:
 
 
 def _record(
-    work: Work, gate: Gate | None, reply: InboundReply, kind: str, choice: str | None, receipt: str
+    work: Work, gate: Gate | None, reply: InboundReply, *, kind: str, choice: str | None, receipt: str
 ) -> None:
     answer = Answer(
         seq=work.seq,

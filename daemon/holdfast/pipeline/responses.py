@@ -84,8 +84,8 @@ def _start(work: Work, rule: Rule, response: Response, item: Ask | Do) -> bool:
         work.note(incident.id, "skipped", f"not asked, its condition is false: {item.question}")
         return False
     scope = Scope(work.snapshot, rule, response.event, incident)
-    choices = actions.choices(work, cause, scope, item.choices)
-    questions.ask(work, cause, scope.text(item.question), choices, item.silence, item.within)
+    choices = actions.choices(work, cause, item.choices)
+    questions.ask(work, cause, scope.text(item.question), choices, silence=item.silence, within=item.within)
     return True
 
 

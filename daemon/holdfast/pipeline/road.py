@@ -111,9 +111,7 @@ class Pipeline:
             except HoldfastError as error:
                 # the disk may be full or gone: nothing is lost, the entries stay; try again
                 self.failed = str(error)
-                log.error(
-                    "pipeline.waiting", why=str(error), what_to_do="see `holdfast status`; it tries again"
-                )
+                log.error("pipeline.waiting", why=str(error))  # noqa: TRY400 - foreseen: no traceback
                 self._use(self._snapshot)
 
     def _handle_batch(self, entries: Sequence[Entry]) -> None:

@@ -98,18 +98,20 @@ class Database:
             return
         if not migrate:
             raise StoreError(
-                f"{self.path} has schema {found or 'none'}, this holdfast needs {HEAD}: start the daemon, which migrates it"
+                f"{self.path} has schema {found or 'none'}, this holdfast needs {HEAD}: "
+                "start the daemon, which migrates it"
             )
         if found is not None and found > HEAD:
             raise StoreError(
-                f"{self.path} was written by a newer holdfast (schema {found}, this one knows {HEAD}): upgrade holdfast"
+                f"{self.path} was written by a newer holdfast (schema {found}, this one knows {HEAD}): "
+                "upgrade holdfast"
             )
         self._migrate()
 
     def _migrate(self) -> None:
         # imported here: alembic costs a tenth of a second that only an upgrade has to pay
-        from alembic import command
-        from alembic.config import Config
+        from alembic import command  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))

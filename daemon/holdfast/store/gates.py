@@ -73,7 +73,7 @@ def of_incident(tx: Tx, incident: str) -> list[Gate]:
     return [_gate(row) for row in tx.execute(query)]
 
 
-def answer(tx: Tx, gate: Gate, choice: str, by: str, now: Millis, tries_max: int) -> bool:
+def answer(tx: Tx, gate: Gate, choice: str, *, by: str, now: Millis, tries_max: int) -> bool:
     """The one statement that decides a question, whatever the channel. False: it was too late."""
     done = tx.execute(
         update(table)

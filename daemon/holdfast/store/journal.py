@@ -54,7 +54,8 @@ def append(tx: Tx, entries: Sequence[Entry], received: Millis) -> list[int]:
 def after(tx: Tx, seq: int, limit: int) -> list[Entry]:
     """The next entries after `seq`, oldest first."""
     rows = tx.exec_driver_sql(
-        'SELECT seq, received, kind, source, id, "commit", body FROM journal WHERE seq > ? ORDER BY seq LIMIT ?',
+        'SELECT seq, received, kind, source, id, "commit", body FROM journal '
+        "WHERE seq > ? ORDER BY seq LIMIT ?",
         (seq, limit),
     )
     return [Entry(EntryKind(row[2]), row[3], row[4], row[5], row[6], row[1], row[0]) for row in rows]

@@ -90,6 +90,7 @@ def settle(
     tx: Tx,
     message: str,
     state: MessageState,
+    *,
     detail: str,
     now: Millis,
     due: Millis | None = None,

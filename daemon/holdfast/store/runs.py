@@ -105,7 +105,7 @@ def in_states(tx: Tx, states: Sequence[RunState]) -> list[Run]:
     return [_run(row) for row in rows]
 
 
-def order(tx: Tx, wanted: AttemptOrder, step: int, number: int, labels: Labels, now: Millis) -> None:
+def order(tx: Tx, wanted: AttemptOrder, *, step: int, number: int, labels: Labels, now: Millis) -> None:
     """Make an attempt ready for the hands."""
     tx.execute(
         attempts.insert().values(
