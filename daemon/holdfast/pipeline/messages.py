@@ -97,18 +97,14 @@ def on_delivery(work: Work, delivery: Delivery) -> None:
     found = outbox.find(work.tx, delivery.message)
     if found is None or found[1] is not MessageState.SENDING:
         return
-    message = found[0]
+    message, now, detail = found[0], work.now, delivery.detail
     if delivery.state is DeliveryState.SENT:
-        outbox.settle(work.tx, message.id, MessageState.SENT, detail=delivery.detail, now=work.now)
+        outbox.settle(work.tx, message.id, MessageState.SENT, detail=detail, now=now)
     elif delivery.state is DeliveryState.FAILED and message.attempt < TRIES:
-        later = work.now + BACKOFF * 2 ** (message.attempt - 1)
-        outbox.settle(
-            work.tx, message.id, MessageState.PENDING, detail=delivery.detail, now=work.now, due=later
-        )
+        later = now + BACKOFF * 2 ** (message.attempt - 1)
+        outbox.settle(work.tx, message.id, MessageState.PENDING, detail=detail, now=now, due=later)
     else:
-        outbox.settle(
-            work.tx, message.id, MessageState(str(delivery.state)), detail=delivery.detail, now=work.now
-        )
+        outbox.settle(work.tx, message.id, MessageState(str(delivery.state)), detail=detail, now=now)
     if message.incident is not None:
         text = f"{message.title!r} to {message.operator} by {message.channel}: {delivery.state}"
         work.note(message.incident, "message", text, {"message": message.id, "detail": delivery.detail})

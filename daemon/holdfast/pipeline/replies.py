@@ -17,20 +17,14 @@ from holdfast.store import gates, incidents, runs, timers
 from holdfast.store.gates import Answer
 
 TRIES_MAX: Final = 5
+NOT_FOUND: Final = "No open question belongs to this reply; nothing was changed."
 
 
 def on_reply(work: Work, reply: InboundReply) -> None:
     """Judge a reply, let it have its effect, and send a receipt."""
     gate = _gate_of(work, reply)
     if gate is None:
-        _record(
-            work,
-            None,
-            reply,
-            "not-found",
-            None,
-            "No open question belongs to this reply; nothing was changed.",
-        )
+        _record(work, None, reply, kind="not-found", choice=None, receipt=NOT_FOUND)
         return
     cause = _cause(work, gate)
     incident = incidents.find(work.tx, gate.incident)

@@ -1,0 +1,154 @@
+"""The database: opened once, migrated, all of a transaction or none of it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from holdfast.errors import StoreError
+from holdfast.store import facts
+from holdfast.store.database import HEAD, Database
+from holdfast.store.tables import metadata
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_declares(tmp_path: Path) -> None:
+    Database.open(tmp_path / "x.db").close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    with engine.connect() as connection:
+        difference = compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+
+    assert [] == difference
+
+
+def test_a_second_daemon_is_refused_and_told_who_has_the_database(tmp_path: Path) -> None:
+    first = Database.open(tmp_path / "x.db")
+    with pytest.raises(StoreError) as refused:
+        Database.open(tmp_path / "x.db")
+    first.close()
+
+    assert f"process {os.getpid()}" in str(refused.value)
+    assert "stop it first" in str(refused.value)
+
+
+def test_the_loser_of_the_race_leaves_the_owners_name_in_the_lock(tmp_path: Path) -> None:
+    first = Database.open(tmp_path / "x.db")
+    for _ in range(2):
+        with pytest.raises(StoreError, match=f"process {os.getpid()}"):
+            Database.open(tmp_path / "x.db")
+    first.close()
+
+
+def test_the_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
+    code = (
+        "import os,signal,sys; from pathlib import Path; from holdfast.store.database import Database; "
+        "Database.open(Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.db")], check=False)
+    again = Database.open(tmp_path / "x.db")
+    again.close()
+
+    assert -9 == done.returncode
+
+
+def test_a_reader_needs_no_lock_but_an_existing_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="start the daemon once"):
+        Database.open(tmp_path / "x.db", lock=False)
+    writer = Database.open(tmp_path / "x.db")
+    reader = Database.open(tmp_path / "x.db", lock=False)
+    with reader.read() as tx:
+        found = facts.get(tx, "nothing")
+    reader.close()
+    writer.close()
+
+    assert found is None
+
+
+def test_a_database_of_a_newer_holdfast_is_not_touched(tmp_path: Path) -> None:
+    Database.open(tmp_path / "x.db").close()
+    with sqlite3.connect(tmp_path / "x.db") as plain:
+        plain.execute("UPDATE alembic_version SET version_num = '9999'")
+    plain.close()
+    with pytest.raises(StoreError, match=f"newer holdfast .schema 9999, this one knows {HEAD}"):
+        Database.open(tmp_path / "x.db")
+
+
+def test_a_file_that_is_no_database_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreError, match="restore the file from a backup"):
+        Database.open(tmp_path / "x.db")
+
+
+def test_an_error_in_a_transaction_leaves_nothing_of_it(database: Database, point: str) -> None:
+    def half_done() -> None:
+        with database.begin(point) as tx:
+            facts.put(tx, "half", "done")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        half_done()
+    with database.read() as tx:
+        found = facts.get(tx, "half")
+
+    assert found is None
+
+
+def test_nothing_can_be_written_through_a_read(database: Database, point: str) -> None:
+    with database.begin(point) as tx:
+        facts.put(tx, "a", "1")
+    with database.read() as tx:
+        facts.put(tx, "a", "2")
+    with database.read() as tx:
+        found = facts.get(tx, "a")
+
+    assert found == "1"
+
+
+def test_a_full_disk_is_said_and_the_ballast_makes_room_for_the_way_out(tmp_path: Path, point: str) -> None:
+    database = Database.open(tmp_path / "x.db", ballast=1 << 20)
+    kept = (tmp_path / "x.ballast").stat().st_size
+    with database.begin(point) as tx:
+        pages = int(tx.exec_driver_sql("PRAGMA page_count").scalar() or 0)
+        tx.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    def fill() -> None:
+        with database.begin(point) as tx:
+            for number in range(1000):
+                facts.put(tx, f"name {number}", "x" * 5000)
+
+    with pytest.raises(StoreError, match="free some space on its disk"):
+        fill()
+    released = not (tmp_path / "x.ballast").exists()
+    database.close()
+
+    assert kept == 1 << 20
+    assert released
+
+
+def test_what_was_committed_survives_a_kill_right_after_the_commit(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from holdfast.effects import crash_point; "
+        "from holdfast.store.database import Database; from holdfast.store import facts\n"
+        "point = crash_point('p'); database = Database.open(Path(sys.argv[1]))\n"
+        "with database.begin(point) as tx: facts.put(tx, 'kept', 'yes')"
+    )
+    outcomes = {}
+    for side in ("before", "after"):
+        path = tmp_path / f"{side}.db"
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], check=False, env={**os.environ, "HOLDFAST_CRASH_AT": f"p.{side}"}
+        )
+        database = Database.open(path)
+        with database.read() as tx:
+            outcomes[side] = (done.returncode, facts.get(tx, "kept"))
+        database.close()
+
+    assert {"before": (-9, None), "after": (-9, "yes")} == outcomes
