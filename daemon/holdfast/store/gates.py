@@ -73,6 +73,15 @@ def of_incident(tx: Tx, incident: str) -> list[Gate]:
     return [_gate(row) for row in tx.execute(query)]
 
 
+def beginning_with(tx: Tx, prefix: str, limit: int = 20) -> list[Gate]:
+    """Questions whose id begins with these characters, the newest first."""
+    query = select(table).where(table.c.id.startswith(prefix, autoescape=True))
+    return [
+        _gate(row)
+        for row in tx.execute(query.order_by(table.c.created.desc(), table.c.id.desc()).limit(limit))
+    ]
+
+
 def answer(tx: Tx, gate: Gate, choice: str, *, by: str, now: Millis, tries_max: int) -> bool:
     """The one statement that decides a question, whatever the channel. False: it was too late."""
     done = tx.execute(

@@ -56,5 +56,11 @@ def lasting(tx: Tx, incident: str | None = None) -> list[OpenHold]:
     return [_hold(row) for row in tx.execute(query)]
 
 
+def of_incident(tx: Tx, incident: str) -> list[OpenHold]:
+    """An incident's holds, those that were released too, the oldest first."""
+    rows = tx.execute(select(table).where(table.c.incident == incident).order_by(table.c.since, table.c.run))
+    return [_hold(row) for row in rows]
+
+
 def _hold(row: Any) -> OpenHold:
     return OpenHold(row.run, row.incident, row.kind, row.since, row.released, row.why)

@@ -94,6 +94,19 @@ def listed(tx: Tx, states: Sequence[IncidentState] = (), limit: int = 100) -> li
     return [_incident(row) for row in tx.execute(query)]
 
 
+def beginning_with(tx: Tx, prefix: str, limit: int = 20) -> list[Incident]:
+    """Incidents whose id begins with these characters, the newest first."""
+    query = select(table).where(table.c.id.startswith(prefix, autoescape=True))
+    rows = tx.execute(query.order_by(table.c.opened.desc(), table.c.id.desc()).limit(limit))
+    return [_incident(row) for row in rows]
+
+
+def count(tx: Tx) -> dict[IncidentState, int]:
+    """How many incidents there are in each state; a state without any is left out."""
+    rows = tx.execute(select(table.c.state, func.count()).group_by(table.c.state))
+    return {IncidentState(row[0]): int(row[1]) for row in rows}
+
+
 def append(tx: Tx, item: TimelineItem) -> None:
     """Add a line to an incident's story; lines are never changed."""
     tx.execute(
@@ -163,6 +176,14 @@ def holders(tx: Tx, incident: str) -> list[tuple[str, str, bool]]:
         select(firings).where(firings.c.incident == incident).order_by(firings.c.rule, firings.c.key)
     )
     return [(row.rule, row.key, row.clear) for row in rows]
+
+
+def firing_counts(tx: Tx) -> dict[str, tuple[int, Millis]]:
+    """How often each rule has fired for an incident, and when it did last."""
+    rows = tx.execute(
+        select(firings.c.rule, func.sum(firings.c.count), func.max(firings.c.last)).group_by(firings.c.rule)
+    )
+    return {row[0]: (int(row[1]), int(row[2])) for row in rows}
 
 
 def response(tx: Tx, incident: str, rule: str) -> Response | None:

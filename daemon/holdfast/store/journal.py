@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from holdfast.model.events import Entry, EntryKind
 from holdfast.model.values import Millis
@@ -67,6 +67,14 @@ def find(tx: Tx, seq: int) -> Entry | None:
     return found[0] if found and found[0].seq == seq else None
 
 
+def latest(tx: Tx, limit: int, kind: EntryKind | None = None) -> list[Entry]:
+    """The newest entries, or those of one kind, oldest first."""
+    query = select(table).order_by(table.c.seq.desc()).limit(limit)
+    if kind is not None:
+        query = query.where(table.c.kind == str(kind))
+    return [_entry(row) for row in reversed(list(tx.execute(query)))]
+
+
 def head(tx: Tx) -> int:
     """The newest sequence number; 0 for an empty journal."""
     row = tx.execute(text("SELECT max(seq) FROM journal")).scalar()
@@ -102,19 +110,13 @@ def quarantined(tx: Tx, limit: int) -> list[Quarantined]:
         .order_by(table.c.seq.desc())
         .limit(limit)
     )
-    return [
-        Quarantined(
-            Entry(
-                EntryKind(row.kind),
-                row.source,
-                row.id,
-                row.commit,
-                row.body,
-                row.received,
-                row.seq,
-            ),
-            row.reason,
-            row.at,
-        )
-        for row in rows
-    ]
+    return [Quarantined(_entry(row), row.reason, row.at) for row in rows]
+
+
+def quarantined_count(tx: Tx) -> int:
+    """How many entries were set aside."""
+    return int(tx.execute(select(func.count()).select_from(quarantine_table)).scalar() or 0)
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(EntryKind(row.kind), row.source, row.id, row.commit, row.body, row.received, row.seq)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from holdfast.model.records import Message
 from holdfast.model.values import Millis, Severity
@@ -84,6 +84,12 @@ def of_incident(tx: Tx, incident: str) -> list[tuple[Message, MessageState, str]
     """An incident's messages with state and detail, oldest first."""
     rows = tx.execute(select(table).where(table.c.incident == incident).order_by(table.c.created, table.c.id))
     return [(_message(row), MessageState(row.state), row.detail) for row in rows]
+
+
+def count(tx: Tx) -> dict[MessageState, int]:
+    """How many messages there are in each state; a state without any is left out."""
+    rows = tx.execute(select(table.c.state, func.count()).group_by(table.c.state))
+    return {MessageState(row[0]): int(row[1]) for row in rows}
 
 
 def settle(

@@ -105,6 +105,22 @@ def in_states(tx: Tx, states: Sequence[RunState]) -> list[Run]:
     return [_run(row) for row in rows]
 
 
+def latest(tx: Tx, limit: int, states: Sequence[RunState] = ()) -> list[Run]:
+    """The newest runs, newest first; every state when none is named."""
+    query = select(runs).order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
+    if states:
+        query = query.where(runs.c.state.in_([str(state) for state in states]))
+    return [_run(row) for row in tx.execute(query)]
+
+
+def results(tx: Tx) -> dict[tuple[str, str], int]:
+    """How often the runs of each rule ended in which state: (rule, state) → count."""
+    query = select(outcomes.c.rule, outcomes.c.result, func.count()).group_by(
+        outcomes.c.rule, outcomes.c.result
+    )
+    return {(row[0], row[1]): int(row[2]) for row in tx.execute(query)}
+
+
 def order(tx: Tx, wanted: AttemptOrder, *, step: int, number: int, labels: Labels, now: Millis) -> None:
     """Make an attempt ready for the hands."""
     tx.execute(

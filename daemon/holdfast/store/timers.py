@@ -59,6 +59,12 @@ def next_due(tx: Tx) -> Millis | None:
     return tx.execute(select(table.c.due).order_by(table.c.due).limit(1)).scalar()
 
 
+def find(tx: Tx, kind: str, subject: str) -> Timer | None:
+    """A timer that is waiting, or None."""
+    row = tx.execute(select(table).where(table.c.id == f"{kind}:{subject}")).first()
+    return None if row is None else Timer(row.kind, row.subject, row.due)
+
+
 def is_set(tx: Tx, kind: str, subject: str) -> bool:
     """Whether a timer is waiting."""
     return tx.execute(select(table.c.id).where(table.c.id == f"{kind}:{subject}")).first() is not None
