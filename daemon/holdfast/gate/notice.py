@@ -1,0 +1,146 @@
+"""The messages that ask nothing: what was seen, what was done, and what a person should do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from holdfast.gate.card import Card, cut, title
+from holdfast.gate.judge import Judgement, JudgementKind
+from holdfast.gate.shown_plan import plan_lines, summary
+from holdfast.gate.wording import LINE_MAX, NAME_MAX, clean, clock, span
+from holdfast.model.actions import Plan
+from holdfast.model.policies import Effect, Verdict
+from holdfast.model.records import Gate, Incident, Outcome, Run, RunState
+from holdfast.model.values import Millis
+
+_OUTPUT_MAX: Final = 400
+_MAY_HAVE_HELPED: Final = frozenset({RunState.VERIFYING, RunState.VERIFIED})
+_DOES: Final = {
+    Effect.ALLOW: "Now: it runs by itself",
+    Effect.HUMAN: "Now: it waits for an answer, a card follows",
+    Effect.DENY: "Now: it is not run, the policies forbid it",
+}
+
+
+def opened(
+    incident: Incident, *, rule: str, plans: Sequence[Plan], verdict: Verdict | None, commit: str
+) -> Card:
+    """Return the notice of a new or reopened incident, with what is done about it at once.
+
+    No plans, or no verdict on them, means that the incident is only watched.
+    """
+    lines = [*_what(incident), f"Why: rule {clean(rule, NAME_MAX)} at config {clean(commit, NAME_MAX)}"]
+    if verdict is None or not plans:
+        lines.append("Now: nothing runs by itself, the incident is recorded and watched")
+    else:
+        lines.append(_DOES[verdict.effect])
+        lines += [line for plan in plans for line in (f"Plan: {summary(plan)}", *plan_lines(plan))]
+        lines += [
+            f"- {clean(voice.policy, NAME_MAX)}: {clean(voice.why, LINE_MAX)}" for voice in verdict.voices
+        ]
+    kind = "Reopened" if incident.reopened else "Opened"
+    return _notice(incident, kind, lines, "nothing, unless you know better than this plan")
+
+
+def cleared(incident: Incident, *, runs: Sequence[Run], now: Millis) -> Card:
+    """Return the notice that the fault was observed to be gone, and what had been run against it."""
+    ended = now if incident.cleared is None else incident.cleared
+    did = [f"Was run: {summary(run.plan)}, {run.state}" for run in runs] or ["Was run: nothing"]
+    lines = [
+        *_what(incident),
+        f"Cleared: by observation at {clock(ended)}, after {_lasted(incident, ended)}",
+        *did,
+    ]
+    helped = any(run.state in _MAY_HAVE_HELPED for run in runs)
+    return _notice(incident, "Healed" if helped else "Cleared by itself", lines, "nothing")
+
+
+def ineffective(incident: Incident, run: Run, *, now: Millis, asks: bool) -> Card:
+    """Return the notice that a run did what it says and the fault stayed; `asks` says that a card
+    follows."""
+    lines = [
+        *_what(incident),
+        f"Was run: {summary(run.plan)}",
+        f"Result: it ran, and the fault is still there after {_lasted(incident, now)}; it is not repeated",
+    ]
+    return _notice(incident, "Not healed", lines, "answer the card that follows" if asks else "take over")
+
+
+def failed(incident: Incident, run: Run, outcome: Outcome) -> Card:
+    """Return the notice that a run could not do what it says: its command failed or never started."""
+    lines = [
+        *_what(incident),
+        f"Was run: {summary(run.plan)}",
+        f"Result: {_ended(outcome)}",
+        *_output(outcome),
+    ]
+    return _notice(incident, "Failed", lines, "look at the target, then take over")
+
+
+def unknown_outcome(incident: Incident, run: Run, outcome: Outcome) -> Card:
+    """Return the notice that nobody can say whether an attempt ran; nothing is repeated before a
+    person has looked."""
+    lines = [
+        *_what(incident),
+        f"Was run: {summary(run.plan)}",
+        f"Result: unknown, attempt {clean(outcome.attempt, NAME_MAX)} left no proof that it ran or did not",
+        *([f"Known: {clean(outcome.detail, LINE_MAX)}"] if outcome.detail else []),
+        "Now: the target stays locked and nothing is repeated",
+    ]
+    return _notice(incident, "Outcome unknown", lines, "look at the target, then say how it is")
+
+
+def expired(incident: Incident, gate: Gate) -> Card:
+    """Return the notice that nobody answered in time, and that therefore nothing ran."""
+    lines = [
+        *_what(incident),
+        f"Was asked: {clean(gate.question, LINE_MAX)}",
+        f"Result: no answer until {clock(gate.expires)}, so {clean(gate.silence, NAME_MAX)}; nothing ran",
+    ]
+    return _notice(incident, "No answer", lines, "look at the incident: it stays open")
+
+
+def receipt_message(
+    incident: Incident, gate: Gate, judgement: Judgement, *, operator: str, channel: str
+) -> Card:
+    """Return what a reply did, for a channel other than the one that it came from."""
+    lines = [
+        *_what(incident),
+        f"Was asked: {clean(gate.question, LINE_MAX)}",
+        f"Reply: by {clean(operator, NAME_MAX)} over {clean(channel, NAME_MAX)}",
+        f"Result: {clean(judgement.receipt, 2 * LINE_MAX)}",
+    ]
+    taken = judgement.kind in {JudgementKind.ACCEPTED, JudgementKind.DENIED}
+    todo = "if this was not you, stop everything: holdfast stop-all" if taken else "nothing"
+    return _notice(incident, "Answered" if taken else "Reply without effect", lines, todo)
+
+
+def _notice(incident: Incident, kind: str, lines: Sequence[str], todo: str) -> Card:
+    story = f"The whole story: holdfast show {clean(incident.id, NAME_MAX)}"
+    heading = title(f"{kind} [{incident.severity}]", incident.title)
+    return Card(heading, cut("\n".join([*lines, f"For you to do: {todo}", story])))
+
+
+def _what(incident: Incident) -> list[str]:
+    where = clean(incident.service or incident.subject, NAME_MAX)
+    return [
+        f"What happened: {clean(incident.title, LINE_MAX)}",
+        f"State: {incident.severity} {clean(incident.type, NAME_MAX)} on {where}, {incident.state}",
+    ]
+
+
+def _lasted(incident: Incident, until: Millis) -> str:
+    return span(until - incident.opened)
+
+
+def _ended(outcome: Outcome) -> str:
+    code = "" if outcome.exit_code is None else f", exit code {outcome.exit_code}"
+    detail = f": {clean(outcome.detail, LINE_MAX)}" if outcome.detail else ""
+    return f"{outcome.kind}{code}{detail}"
+
+
+def _output(outcome: Outcome) -> list[str]:
+    """The end of the output: an error stands on the last line."""
+    tail = outcome.output.strip()[-_OUTPUT_MAX:]
+    return [f"Output ends: {clean(tail, _OUTPUT_MAX)}"] if tail else []
