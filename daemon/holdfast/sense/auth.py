@@ -16,6 +16,9 @@ _SIGNATURE_PREFIX: Final = b"sha256="
 #: A request with one of these came through a proxy or a browser, whatever its last hop was.
 _CARRIED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via", "origin")
 
+#: Stands for a source that nobody declared: whoever names it is refused like one with a wrong credential.
+STRANGER: Final = Source("", SourceKind.HTTP_PROBE)
+
 
 def is_local(client: str | None, headers: Mapping[str, str]) -> bool:
     """Whether a program of this machine sent the request itself; header names in lower case."""
@@ -25,7 +28,7 @@ def is_local(client: str | None, headers: Mapping[str, str]) -> bool:
 
 
 def authenticate(
-    source: Source | None,
+    source: Source,
     headers: Mapping[str, str],
     body: bytes | bytearray,
     client_is_loopback: bool,
@@ -36,7 +39,7 @@ def authenticate(
     `headers` have lower-case names. The answer is the same for a source that does not exist and
     for a wrong credential.
     """
-    if source is None or source.kind is not SourceKind.WEBHOOK:
+    if source.kind is not SourceKind.WEBHOOK:
         raise _refused()
     if source.secret is None:
         if source.scheme is None and client_is_loopback:

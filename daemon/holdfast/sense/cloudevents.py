@@ -12,7 +12,7 @@ from holdfast.model.values import Json, Millis
 from holdfast.sense.draft import Draft, Reading, finish, nobody
 from holdfast.sense.normalise import as_data, read_time
 from holdfast.sense.payload import kind_of, read_json
-from holdfast.sense.refusal import Unprocessable
+from holdfast.sense.refusal import Refused, Unprocessable, Unsupported
 
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
@@ -97,8 +97,8 @@ def _content(media: str, body: bytes | bytearray) -> Json:
     if kind == "application/json" or kind.endswith("+json") or not kind:
         return read_json(body)
     if not kind.startswith("text/"):
-        raise Unprocessable("The CloudEvent's data is neither JSON nor text.", "Send JSON data.")
+        raise Unsupported("The CloudEvent's data is neither JSON nor text.", "Send JSON data.")
     try:
         return {"text": body.decode()}
     except UnicodeDecodeError as error:
-        raise Unprocessable("The CloudEvent's data is not UTF-8.", "Send UTF-8 text.") from error
+        raise Refused("The CloudEvent's data is not UTF-8.", "Send UTF-8 text.") from error

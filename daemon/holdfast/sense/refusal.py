@@ -3,6 +3,7 @@
     InputError
     └── Refused             it cannot be read at all
         ├── TooLarge        it is larger than anything that is taken
+        ├── Unsupported     it is of a kind that nobody here reads
         └── Unprocessable   it can be read, and is not an event that its source may send
 
 What a sender wrote is never repeated in a message, except for short names that were checked.
@@ -24,6 +25,10 @@ class Refused(InputError):
 
 class TooLarge(Refused):
     """The input is larger than anything that is taken."""
+
+
+class Unsupported(Refused):
+    """The input is of a kind that nobody here reads."""
 
 
 class Unprocessable(Refused):

@@ -1,0 +1,8 @@
+"""The one order of the world: what is in the journal happened, in this sequence, and nothing else did."""
+
+from __future__ import annotations
+
+from holdfast.journal.queue import SourceFull
+from holdfast.journal.writer import Ack, Journal
+
+__all__ = ["Ack", "Journal", "SourceFull"]

@@ -1,0 +1,210 @@
+"""What uvicorn leaves open: bounds on heads, on time in every phase, and on connections."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from holdfast.web.answer import Answer, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one server; spans in seconds. `connections` is lowered where the system allows less."""
+
+    connections: int = 1000
+    head_bytes: int = 32 * 1024
+    headers: int = 100
+    head: float = 10.0
+    body: float = 30.0
+    answer: float = 60.0
+    idle: float = 75.0
+    grace: int = 5
+
+
+class Phase(Enum):
+    """What a connection is doing."""
+
+    IDLE = auto()  # nothing: between two requests
+    HEAD = auto()  # sending a request line and headers
+    BODY = auto()  # sending a body
+    ANSWER = auto()  # waiting for an answer, or taking it
+    CLOSING = auto()
+
+
+class Crowd:
+    """Every connection of one server, the oldest first, and how long each may stay."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._members: dict[Guard, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def enter(self, guard: Guard) -> bool:
+        """Take a connection in; one that only takes up room goes for it. False when all are at work."""
+        if len(self._members) >= self.limits.connections:
+            lazy = next((one for one in self._members if one.phase is not Phase.ANSWER), None)
+            if lazy is None:
+                return False
+            self.leave(lazy)
+            lazy.transport.abort()
+        self._members[guard] = None
+        return True
+
+    def leave(self, guard: Guard) -> None:
+        """Forget a connection; one that is not known is no matter."""
+        self._members.pop(guard, None)
+
+    def sweep(self, now: float) -> None:
+        """End whatever took longer than its phase may take."""
+        for guard in list(self._members):
+            if guard.deadline <= now:
+                guard.expire()
+
+    def abort(self) -> None:
+        """End everything at once."""
+        for guard in list(self._members):
+            guard.transport.abort()
+
+
+class Guard(HttpToolsProtocol):
+    """One connection. A server makes its own kind of it with `guarded`."""
+
+    crowd: Crowd
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.phase = Phase.IDLE
+        self.deadline = 0.0
+        self._unfinished = 0  # bytes of a head whose end is not yet there
+        self._head = 0  # bytes of the head as it was parsed
+        self._refused: Answer | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Enter the crowd, or be told that there is no room."""
+        super().connection_made(transport)
+        self._enter(Phase.IDLE, self.crowd.limits.head)
+        if not self.crowd.enter(self):
+            self._end(_NO_ROOM)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the crowd."""
+        self.crowd.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; a head that does not end is cut off."""
+        if self.phase is Phase.CLOSING:
+            return
+        super().data_received(data)
+        if self.phase is Phase.HEAD:
+            self._unfinished += len(data)
+            if self._unfinished > self.crowd.limits.head_bytes:
+                self._end(_HEAD_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """A request begins: its head has its own time and room."""
+        super().on_message_begin()
+        self._unfinished = self._head = 0
+        self._enter(Phase.HEAD, self.crowd.limits.head)
+
+    def on_url(self, url: bytes) -> None:
+        """Count the address as a part of the head."""
+        super().on_url(url)
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count the header; one too many ends the request."""
+        super().on_header(name, value)
+        self._count(len(name) + len(value))
+
+    def on_headers_complete(self) -> None:
+        """The head is there; the body has its own time."""
+        self._enter(Phase.BODY, self.crowd.limits.body)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is there; the answer may be, too, when it was refused early."""
+        super().on_message_complete()
+        self._rest(busy=not self.cycle.response_complete)
+
+    def on_response_complete(self) -> None:
+        """The answer is out; the next request may come, or one that waits is taken up."""
+        super().on_response_complete()
+        if self.phase is Phase.ANSWER:
+            self._rest(busy=bool(self.pipeline))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be parsed."""
+        self._end(self._refused or refusal(400, msg, "Send HTTP/1.1."))
+
+    def expire(self) -> None:
+        """The phase took too long."""
+        if self.phase in (Phase.ANSWER, Phase.CLOSING):
+            self.transport.abort()
+        elif self._may_answer():
+            self._end(_TOO_SLOW)
+        else:
+            self._enter(Phase.CLOSING, self.crowd.limits.grace)
+            self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Whether a request came in part, and nothing else is being said to it."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # of the request before, while in a head
+        if self.phase is Phase.HEAD:
+            return cycle is None or cycle.response_complete
+        return self.phase is Phase.BODY and cycle is not None and not cycle.response_started
+
+    def _rest(self, *, busy: bool) -> None:
+        limits = self.crowd.limits
+        self._enter(*((Phase.ANSWER, limits.answer) if busy else (Phase.IDLE, limits.idle)))
+
+    def _enter(self, phase: Phase, seconds: float) -> None:
+        if self.phase is not Phase.CLOSING:
+            self.phase = phase
+            self.deadline = self.loop.time() + seconds
+
+    def _count(self, size: int) -> None:
+        self._head += size
+        limits = self.crowd.limits
+        if self._head > limits.head_bytes or len(self.headers) > limits.headers:
+            self._refused = _HEAD_TOO_LARGE
+            raise ValueError("head too large")  # the parser gives up, and `send_400_response` is called
+
+    def _end(self, said: Answer) -> None:
+        """Say a last thing, past the application, and hang up."""
+        if self.phase is not Phase.CLOSING:
+            self._enter(Phase.CLOSING, self.crowd.limits.grace)
+            self.transport.write(_raw(said))
+            self.transport.close()
+
+
+def guarded(limits: Limits) -> tuple[type[Guard], Crowd]:
+    """The kind of connection that one server uses, and the crowd that they form."""
+    crowd = Crowd(limits)
+    return type("GuardOfOneServer", (Guard,), {"crowd": crowd}), crowd
+
+
+def _raw(said: Answer) -> bytes:
+    lines = [
+        f"HTTP/1.1 {said.status} {HTTPStatus(said.status).phrase}".encode(),
+        b"content-type: application/json",
+        b"content-length: " + str(len(said.body)).encode(),
+        b"connection: close",
+        *(name + b": " + value for name, value in said.headers),
+    ]
+    return b"\r\n".join([*lines, b"", said.body])
+
+
+_NO_ROOM: Final = refusal(503, "Too many connections.", "Try again soon.", (b"retry-after", b"1"))
+_HEAD_TOO_LARGE: Final = refusal(
+    431, "The head of the request is too large.", "Send fewer or shorter headers."
+)
+_TOO_SLOW: Final = refusal(408, "The request did not come to its end in time.", "Send it faster.")
