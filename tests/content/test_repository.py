@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
 SOURCES = sorted((ROOT / "daemon/holdfast").rglob("*.py"))
 SCRIPTS = [*sorted((ROOT / "scripts").iterdir()), ROOT / "systemd/install", ROOT / "systemd/uninstall"]
 WRAPPERS = sorted((ROOT / "daemon/holdfast").rglob("*.sh"))
@@ -26,10 +27,10 @@ LONGEST_FUNCTION = 40
 MAY_BE_LONG = {"upgrade"}
 
 
-def locked(name: str) -> dict[str, str]:
-    """Versions by canonical name."""
+def locked(name: str) -> set[tuple[str, str]]:
+    """Canonical names and versions; a package may have one version per Python."""
     rows = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", (ROOT / name).read_text(), flags=re.MULTILINE)
-    return {canonicalize_name(package): version for package, version in rows}
+    return {(canonicalize_name(package), version) for package, version in rows}
 
 
 @pytest.mark.parametrize(
@@ -108,23 +109,31 @@ def test_a_lock_names_hashes_and_no_place(lock: str) -> None:
 
 
 def test_the_locks_agree_with_each_other() -> None:
-    run, dev, build = (locked(lock).items() for lock in LOCKS)
+    run, dev, build = (locked(lock) for lock in LOCKS)
 
     assert run <= dev
     assert build <= dev
 
 
-def test_the_locks_hold_what_pyproject_asks_for() -> None:
-    dev = locked("requirements-dev.lock")
-    asked = [
-        Requirement(text) for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"])
-    ]
-    unmet = [str(one) for one in asked if dev.get(canonicalize_name(one.name), "0") not in one.specifier]
+@pytest.mark.parametrize(
+    ("lock", "asked"),
+    [
+        ("requirements.lock", PROJECT["dependencies"]),
+        ("requirements-dev.lock", PROJECT["optional-dependencies"]["dev"]),
+        ("requirements-build.lock", BUILD["requires"]),
+    ],
+)
+def test_a_lock_holds_what_pyproject_asks_for(lock: str, asked: list[str]) -> None:
+    wanted = [Requirement(text) for text in asked]
+    chosen = locked(lock)
+    met = {
+        str(one)
+        for one in wanted
+        for name, version in chosen
+        if name == canonicalize_name(one.name) and version in one.specifier
+    }
 
-    assert unmet == []
-    assert {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]} <= set(
-        locked("requirements.lock")
-    )
+    assert {str(one) for one in wanted} - met == set()
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.name)
