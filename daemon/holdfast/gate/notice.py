@@ -10,6 +10,7 @@ from holdfast.gate.judge import Judgement, JudgementKind
 from holdfast.gate.shown_plan import plan_lines, summary
 from holdfast.gate.wording import LINE_MAX, NAME_MAX, clean, clock, span
 from holdfast.model.actions import Plan
+from holdfast.model.events import Entry
 from holdfast.model.policies import Effect, Verdict
 from holdfast.model.records import Gate, Incident, Outcome, Run, RunState
 from holdfast.model.values import Millis
@@ -89,6 +90,29 @@ def unknown_outcome(incident: Incident, run: Run, outcome: Outcome) -> Card:
         "Now: the target stays locked and nothing is repeated",
     ]
     return _notice(incident, "Outcome unknown", lines, "look at the target, then say how it is")
+
+
+def stuck(incident: Incident, why: str) -> Card:
+    """Return the notice that the automation has come to its end with this incident, and hands over."""
+    lines = [
+        *_what(incident),
+        f"Result: {clean(why, 2 * LINE_MAX)}",
+        "Now: nothing more is tried for this part by itself; the incident stays open",
+    ]
+    return _notice(incident, "Needs you", lines, "take over")
+
+
+def quarantined(entry: Entry, reason: str) -> Card:
+    """Return the notice that one entry of the journal could not be handled and was set aside."""
+    where = f"{entry.kind} {clean(entry.id, NAME_MAX)} from {clean(entry.source, NAME_MAX)}"
+    lines = [
+        "What happened: one entry of the journal could not be handled and was set aside",
+        f"Entry: number {entry.seq}, {where}",
+        f"Why: {clean(reason, 2 * LINE_MAX)}",
+        "Now: everything after it goes on; what it asked for was not done",
+        "For you to do: look at it with holdfast events --quarantined",
+    ]
+    return Card(title("Set aside", where), cut("\n".join(lines)))
 
 
 def expired(incident: Incident, gate: Gate) -> Card:

@@ -21,7 +21,8 @@ _REF_MAX: Final = 256
 _LOOKS_LIKE: Final = str.maketrans({"O": "0", "I": "1", "L": "1"})
 _DASHES: Final = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 _DROPPED: Final = str.maketrans(dict.fromkeys(_DASHES + " ", ""))
-_PLAIN_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
+#: Ids that may stand in a mail address as they are; `x.` begins the encoded form of all others.
+_PLAIN_ID: Final = re.compile(r"(?!x\.)(?=.{1,40}\Z)[a-z0-9]+([.-][a-z0-9]+)*")
 
 
 def code_for(key: bytes, gate_id: str, operator: str) -> str:

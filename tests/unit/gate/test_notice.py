@@ -14,11 +14,14 @@ from holdfast.gate.notice import (
     failed,
     ineffective,
     opened,
+    quarantined,
     receipt_message,
+    stuck,
     unknown_outcome,
 )
 from holdfast.gate.wording import CODE_PLACEHOLDER
 from holdfast.model.actions import Connector, Plan, PlannedStep, Retry, Risk, Touches
+from holdfast.model.events import Entry, EntryKind
 from holdfast.model.policies import Category, Effect, Verdict, Voice
 from holdfast.model.records import (
     Choice,
@@ -185,6 +188,25 @@ def test_a_question_that_nobody_answered_says_that_nothing_ran():
     assert "no answer until 20:34:05 UTC, so wait; nothing ran" in notice.body
 
 
+def test_handing_over_says_why_and_that_nothing_more_is_tried():
+    notice = stuck(INCIDENT, "restart-unit is denied by policy: no changes on Sundays")
+
+    assert notice.title == "Needs you [critical]: shop fails its probe (500)"
+    assert "Result: restart-unit is denied by policy: no changes on Sundays" in notice.body
+    assert "nothing more is tried" in notice.body
+
+
+def test_what_was_set_aside_is_named():
+    entry = Entry(EntryKind.EVENT, "shop-probe", "e-17", "c0ffee1", b"{}", received=NOW, seq=42)
+
+    notice = quarantined(entry, "it broke the matcher")
+
+    assert notice.title == "Set aside: event e-17 from shop-probe"
+    assert "Entry: number 42, event e-17 from shop-probe" in notice.body
+    assert "Why: it broke the matcher" in notice.body
+    assert "holdfast events --quarantined" in notice.body
+
+
 @pytest.mark.parametrize("kind", JudgementKind)
 def test_a_receipt_on_another_channel_names_who_answered_and_what_came_of_it(kind: JudgementKind):
     notice = receipt_message(INCIDENT, GATE, Judgement(kind, "So it is."), operator="sven", channel="mail")
@@ -220,6 +242,8 @@ def hostile_notices(draw: st.DrawFn) -> Card:
         failed(incident, RUN, outcome),
         unknown_outcome(incident, RUN, outcome),
         expired(incident, gate),
+        stuck(incident, draw(hostile)),
+        quarantined(Entry(EntryKind.EVENT, draw(hostile), draw(hostile), "c", b"{}"), draw(hostile)),
         receipt_message(incident, gate, judgement, operator=draw(hostile), channel=draw(hostile)),
     ]
     return draw(st.sampled_from(made))
@@ -233,4 +257,4 @@ def test_whatever_the_world_says_a_notice_is_printable_and_every_line_is_ours(no
         assert line.isprintable()
         assert ": " in line or line.startswith("- ")
     assert CODE_PLACEHOLDER not in notice.body
-    assert notice.body.split("\n")[-2].startswith("For you to do: ")
+    assert sum(line.startswith("For you to do: ") for line in notice.body.split("\n")) == 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,10 +136,18 @@ def test_a_thread_reference_survives_the_mail_and_leads_back(gate: str):
     assert not set(ref) & set("+@ <>\r\n\"',;:\\")
 
 
-@pytest.mark.parametrize("gate", ["01j9z6m2", "gate-17", "g"])
+@pytest.mark.parametrize("gate", ["01j9z6m2", "gate-17", "g", "g123.2-5f0c"])
 def test_a_plain_gate_id_stays_readable_in_its_reference(gate: str):
     assert thread_ref(KEY, gate).startswith(f"{gate}-")
     assert len(thread_ref(KEY, gate)) == len(gate) + 11
+
+
+@pytest.mark.parametrize("gate", ["x.abc", "G1", "a..b", "a-", ".a", "a b", "a\n", "g" * 41, "x.", "gräte"])
+def test_any_other_gate_id_is_encoded_and_leads_back(gate: str):
+    ref = thread_ref(KEY, gate)
+
+    assert re.fullmatch(r"x\.[a-z2-7]+-[0-9a-z]{10}", ref)
+    assert gate_of(KEY, ref) == gate
 
 
 def test_a_forged_or_damaged_reference_names_no_gate():
