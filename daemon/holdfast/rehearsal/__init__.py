@@ -1,0 +1,1 @@
+"""Real servers on loopback, and the outages that are rehearsed on them."""
