@@ -38,7 +38,8 @@ def read(mapped: Mapped, document: Json) -> Json:
     if value is not None and mapped.regex is not None:
         value = _part(value, mapped.regex)
     if value is not None and mapped.table is not None:
-        value = mapped.table.get(_text(value) or "")
+        text = _text(value)
+        value = None if text is None else mapped.table.get(text)
     if value is None:
         return mapped.default
     if mapped.cast is None:

@@ -89,26 +89,26 @@ def _check_values(body: bytes | bytearray) -> None:
 
 
 def _check(value: Json) -> None:
-    """Walk without recursion, so that depth costs nothing but the count."""
-    keys = depth = 0
+    """Walk level by level, without recursion, so that depth costs nothing but the count."""
+    keys = 0
     level: list[Json] = [value]
-    while level:
+    for _ in range(MAX_DEPTH):
         below: list[Json] = []
         for item in level:
             if isinstance(item, dict):
                 keys += len(item)
-                below.extend(item)
-                below.extend(item.values())
+                below += (*item, *item.values())
             elif isinstance(item, list):
-                below.extend(item)
+                below += item
             else:
                 _check_scalar(item)
         if keys > MAX_KEYS:
             raise Unprocessable(f"The event has more than {MAX_KEYS:,} keys.", "Send only what a rule reads.")
-        if depth > MAX_DEPTH:
-            raise _too_deep()
-        depth += 1
         level = below
+    for item in level:
+        if isinstance(item, dict | list):
+            raise _too_deep()
+        _check_scalar(item)
 
 
 def _check_scalar(item: Json) -> None:
