@@ -16,7 +16,7 @@ help: ## print this list
 
 venv: $(READY) ## make .venv with the locked versions (again when the locks change)
 
-$(READY): requirements-dev.lock requirements-build.lock pyproject.toml scripts/venv scripts/need
+$(READY): requirements-dev.lock requirements-build.lock scripts/venv
 	@scripts/venv $(VENV)
 
 check: $(READY) ## format, lint, types, walls between rooms, module length
