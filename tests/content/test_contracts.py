@@ -44,7 +44,7 @@ BREACHES = [
     ("app", "watchdog", "config files only in config"),
     ("sense", "starlette", "HTTP is served only by web"),
     ("cli", "uvicorn", "HTTP is served only by web"),
-    ("execute", "httpx", "HTTP is asked only by sense and cli"),
+    ("execute", "httpx", "HTTP is asked only by sense, cli and rehearsal"),
     ("decide", "re2", "regular expressions on events are linear"),
     ("web", "rich", "the terminal belongs to cli and rehearsal"),
 ]
