@@ -1,0 +1,1 @@
+"""The config room: YAML and git in, one validated and frozen `Snapshot` out. Dicts stop here."""

@@ -1,0 +1,44 @@
+"""Documents in, one frozen Snapshot out, or every problem of every file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from holdfast.config.build_actions import build_catalog
+from holdfast.config.build_policies import build_policies
+from holdfast.config.build_rules import build_rules
+from holdfast.config.build_site import build_site
+from holdfast.config.papers import sort
+from holdfast.config.reader import ReadFile
+from holdfast.errors import ConfigError, Problem
+from holdfast.model.snapshot import Snapshot
+
+
+def build(files: Mapping[str, ReadFile], commit: str, problems: list[Problem]) -> Snapshot:
+    """Build the snapshot of all files (path → what was read). `problems` are those found before.
+
+    Raises ConfigError with all problems.
+    """
+    papers = sort(files)
+    papers.problems.extend(problems)
+    papers.complete = papers.complete and not problems
+    site = build_site(papers)
+    catalog = build_catalog(papers, site)
+    rules = build_rules(papers, site, catalog)
+    policies = build_policies(papers, site, catalog)
+    if papers.problems:
+        raise ConfigError(list(dict.fromkeys(papers.problems)))
+    return Snapshot(
+        commit=commit,
+        hosts=site.hosts,
+        services=site.services,
+        sources=site.sources,
+        events=site.events,
+        channels=site.channels,
+        operators=site.operators,
+        rules=rules,
+        actions=catalog.actions,
+        playbooks=catalog.playbooks,
+        policies=policies,
+        listen=site.listen,
+    )

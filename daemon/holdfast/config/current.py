@@ -1,0 +1,45 @@
+"""The config that is good right now."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from holdfast.config.git import MAIN, head, is_server, load_commit
+from holdfast.config.load import load
+from holdfast.errors import ConfigError, Problem
+from holdfast.model.snapshot import Snapshot
+
+
+class Current:
+    """The last good snapshot of a directory, or of main of a bare repository."""
+
+    def __init__(self, source: Path) -> None:
+        """Load the first snapshot. Raises ConfigError: there is no earlier one to keep."""
+        self._source = source
+        self._turn = threading.Lock()
+        self._snapshot = self._load(None)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The last good one; replaced as a whole, never changed."""
+        return self._snapshot
+
+    def reload(self) -> Snapshot:
+        """Load again and return what is good from now on; the same one where nothing changed.
+
+        Raises ConfigError with every problem; the last good snapshot then stays.
+        """
+        with self._turn:
+            self._snapshot = self._load(self._snapshot)
+            return self._snapshot
+
+    def _load(self, last: Snapshot | None) -> Snapshot:
+        if not is_server(self._source):
+            found = load(self._source)
+            return last if last is not None and last.commit == found.commit else found
+        commit = head(self._source)
+        if commit is None:
+            message = f"nothing has been pushed to {MAIN} yet (git push {self._source} {MAIN})"
+            raise ConfigError([Problem(str(self._source), 1, 1, "", message)])
+        return last if last is not None and last.commit == commit else load_commit(self._source, commit)

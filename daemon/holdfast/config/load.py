@@ -1,0 +1,156 @@
+"""A directory, or files from git, into a Snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from holdfast.config.build import build
+from holdfast.config.papers import FOLDERS, SITE
+from holdfast.config.reader import MAX_BYTES, read
+from holdfast.config.tree import escaped
+from holdfast.errors import ConfigError, Problem
+from holdfast.model.snapshot import Snapshot
+
+MAX_FILES: Final = 2_000
+MAX_TOTAL: Final = 16_000_000
+_MOST_PROBLEMS: Final = 20
+
+
+def counts(name: str) -> bool:
+    """Whether a path of the repository is read: holdfast.yaml, and YAML files under rules/ and policies/.
+
+    `.yml` counts as well, so that it is refused instead of overlooked; hidden files and what editors
+    leave behind do not.
+    """
+    if name == SITE:
+        return True
+    folder, *rest = name.split("/")
+    if folder not in FOLDERS or not rest or any(part.startswith((".", "#")) for part in rest):
+        return False
+    return rest[-1].endswith((".yaml", ".yml"))
+
+
+def load(root: Path, commit: str | None = None) -> Snapshot:
+    """Load a directory. Without a commit, a digest of names and contents stands for it (`dir-…`).
+
+    Raises ConfigError with every problem of every file.
+    """
+    problems: list[Problem] = []
+    files = _gather(root, problems)
+    return _build(files, commit or digest(files), problems)
+
+
+def load_files(files: Mapping[str, bytes], commit: str) -> Snapshot:
+    """Load files by path, as git has them; what does not count is ignored. Raises ConfigError."""
+    return _build({name: content for name, content in files.items() if counts(name)}, commit, [])
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """`dir-` and 12 hex digits of SHA-256 over names and contents."""
+    total = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        for part in (name.encode(errors="surrogateescape"), content):
+            total.update(len(part).to_bytes(8))
+            total.update(part)
+    return f"dir-{total.hexdigest()[:12]}"
+
+
+def _build(files: Mapping[str, bytes], commit: str, problems: list[Problem]) -> Snapshot:
+    total = sum(map(len, files.values()))
+    if len(files) > MAX_FILES or total > MAX_TOTAL:
+        size = f"{len(files):,} files with {total:,} bytes"
+        bound = f"at most {MAX_FILES:,} files with {MAX_TOTAL:,} bytes are read"
+        raise ConfigError([Problem(SITE, 1, 1, "", f"the repository has {size}, and {bound}")])
+    found = {}
+    for name, content in sorted(files.items()):
+        if name.endswith(".yml"):
+            problems.append(Problem(escaped(name), 1, 1, "", "only .yaml files are read (rename it)"))
+        elif not name.isprintable():
+            problems.append(Problem(escaped(name), 1, 1, "", "the file name holds a control character"))
+        else:
+            found[name] = read(name, content)
+    try:
+        return build(found, commit, problems)
+    except ConfigError as error:
+        raise ConfigError(_bounded(error.problems)) from None
+
+
+def _bounded(problems: tuple[Problem, ...]) -> list[Problem]:
+    """The first problems of each file, and how many more there are."""
+    kept: list[Problem] = []
+    count: dict[str, int] = {}
+    for problem in problems:
+        count[problem.file] = count.get(problem.file, 0) + 1
+        if count[problem.file] <= _MOST_PROBLEMS:
+            kept.append(problem)
+    for name, number in count.items():
+        if number > _MOST_PROBLEMS:
+            last = max(problem.line for problem in kept if problem.file == name)
+            more = f"and {number - _MOST_PROBLEMS} more problems in this file"
+            kept.append(Problem(name, last, 10_000, "", more))
+    return kept
+
+
+def _gather(root: Path, problems: list[Problem]) -> dict[str, bytes]:
+    """The files that count, by path. What cannot be read becomes a problem."""
+    if not root.is_dir():
+        raise ConfigError([Problem(str(root), 1, 1, "", "this is no directory (`holdfast init` makes one)")])
+    top = root.resolve()
+    files: dict[str, bytes] = {}
+    for path in _candidates(root, problems):
+        name = path.relative_to(root).as_posix()
+        reason = _unsafe(path, top)
+        if reason is None:
+            try:
+                files[name] = _read(path)
+            except OSError as error:
+                reason = f"the file cannot be read: {error.strerror}"
+        if reason:
+            problems.append(Problem(escaped(name), 1, 1, "", reason))
+        if len(files) > MAX_FILES:
+            break
+    return files
+
+
+def _candidates(root: Path, problems: list[Problem]) -> Iterator[Path]:
+    if (root / SITE).is_symlink() or (root / SITE).exists():
+        yield root / SITE
+    for folder in FOLDERS:
+        for above, below, names in os.walk(root / folder):
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            for name in below:
+                if (Path(above) / name).is_symlink():
+                    shown = escaped((Path(above) / name).relative_to(root).as_posix())
+                    problems.append(
+                        Problem(shown, 1, 1, "", "a link to a directory is not followed (put the files here)")
+                    )
+            for name in sorted(names):
+                path = Path(above) / name
+                if counts(path.relative_to(root).as_posix()):
+                    yield path
+
+
+def _unsafe(path: Path, top: Path) -> str | None:
+    """Why a file is not read: it is no file, or a link leads out of the repository."""
+    try:
+        target = path.resolve(strict=True)
+        mode = target.stat().st_mode
+    except (OSError, RuntimeError):
+        return "the link leads nowhere" if path.is_symlink() else "the file cannot be read"
+    if not target.is_relative_to(top):
+        return "the link leads out of the repository (put the file here)"
+    return None if stat.S_ISREG(mode) else "this is no plain file"
+
+
+def _read(path: Path) -> bytes:
+    """The content; of a file that is too large, enough for the reader to refuse it."""
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        return b" " * size if size <= MAX_TOTAL else b" " * (MAX_BYTES + 1)
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
