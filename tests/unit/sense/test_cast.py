@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from holdfast.model.snapshot import Cast
 from holdfast.sense.cast import cast, fit, moment
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 anything = (
     st.none()
     | st.booleans()
