@@ -117,6 +117,7 @@ def _answer(gate: Gate, now: Millis) -> list[str]:
     return [
         *lines,
         f"- to run nothing, no code needed: {' or '.join(harmless) or DENY}",
+        f"- or on the server: holdfast answer {clean(gate.id, NAME_MAX)} CHOICE",
         f"Without an answer until {until}: {silence}. Nothing runs; the incident stays open.",
     ]
 

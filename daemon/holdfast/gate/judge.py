@@ -18,11 +18,6 @@ from holdfast.model.values import Millis
 LOCAL_CHANNEL: Final = "cli"
 TRIES_MAX: Final = 5
 
-_LOCKED: Final = (
-    "there were too many wrong codes, so codes no longer count for it; it is not denied, "
-    "answer on the server with the holdfast command."
-)
-
 
 class JudgementKind(StrEnum):
     """What a reply amounts to. Only ACCEPTED may run anything."""
@@ -83,7 +78,7 @@ def judge(
             f"Taken as {_name(choice)}: nothing runs, and the incident stays open until it is seen to clear."
         )
         return Judgement(JudgementKind.DENIED, receipt, choice.name)
-    refused = _unproven(reply, choice) or _code_refused(gate, reply, parsed, key, tries_max)
+    refused = _unproven(gate, reply, choice) or _code_refused(gate, reply, parsed, key, tries_max)
     if refused is not None:
         return refused
     return _bound(gate, choice, basis_now)
@@ -134,14 +129,13 @@ def _meant(gate: Gate, word: str) -> Choice | None:
     return silent if silent is not None and not runs_something(gate, silent) else None
 
 
-def _unproven(reply: InboundReply, choice: Choice) -> Judgement | None:
+def _unproven(gate: Gate, reply: InboundReply, choice: Choice) -> Judgement | None:
     if reply.auth is AuthLevel.PROVEN:
         return None
-    return Judgement(
-        JudgementKind.NOT_ALLOWED,
-        f"Nothing ran: {_name(choice)} needs a proven sender and this message proves none; "
-        "answer on the server with the holdfast command.",
+    receipt = (
+        f"Nothing ran: {_name(choice)} needs a proven sender, this message proves none; {_on_server(gate)}."
     )
+    return Judgement(JudgementKind.NOT_ALLOWED, receipt)
 
 
 def _code_refused(
@@ -153,15 +147,15 @@ def _code_refused(
     if local and parsed.code is None:
         return None
     if gate.tries >= tries_max and not local:
-        return Judgement(JudgementKind.LOCKED, f"Nothing ran: {_LOCKED}")
+        return Judgement(JudgementKind.LOCKED, f"Nothing ran: {_locked(gate)}.")
     if parsed.code is None:
         receipt = f"Nothing ran: {clean(parsed.choice, NAME_MAX)} needs the code from the card after it."
         return Judgement(JudgementKind.NOT_UNDERSTOOD, receipt)
     if verify(key, gate.id, reply.operator or "", parsed.code):
         return None
     left = tries_max - gate.tries - 1
-    what_now = "please copy it from the newest card." if local or left > 0 else _LOCKED
-    receipt = f"Nothing ran: that is not your code for this question; {what_now}"
+    what_now = "please copy it from the newest card" if local or left > 0 else _locked(gate)
+    receipt = f"Nothing ran: that is not your code for this question; {what_now}."
     return Judgement(JudgementKind.WRONG_CODE, receipt, count_try=not local)
 
 
@@ -176,6 +170,14 @@ def _bound(gate: Gate, choice: Choice, basis_now: str) -> Judgement:
         f"Accepted: {_name(choice)}{plan} starts now, if the policies still let it; the outcome follows."
     )
     return Judgement(JudgementKind.ACCEPTED, receipt, choice.name)
+
+
+def _locked(gate: Gate) -> str:
+    return f"after too many wrong codes none counts any more; it is not denied, {_on_server(gate)}"
+
+
+def _on_server(gate: Gate) -> str:
+    return f"answer on the server: holdfast answer {clean(gate.id, NAME_MAX)} CHOICE"
 
 
 def _name(choice: Choice) -> str:

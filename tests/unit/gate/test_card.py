@@ -103,6 +103,7 @@ How to answer: reply with one line and nothing else on it.
 - to run: roll-back, a space, your code
 - your code: {{code}}
 - to run nothing, no code needed: wait
+- or on the server: holdfast answer gate-1 CHOICE
 Without an answer until 20:34:05 UTC, in 30 min: wait. Nothing runs; the incident stays open.
 
 Choice roll-back: roll-back-release on web1 (plan {plan_hash(PLAN)[:8]})

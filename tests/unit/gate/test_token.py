@@ -84,7 +84,8 @@ def test_look_alikes_count_as_what_they_look_like():
         "7KQ4M!",
         "7KQ4MX\n",
         "7KQ4M\u200bX",
-        "7KQ4M\u00df",
+        "7KQ4\u00df",  # becomes SS in upper case
+        "7KQ4M\u0131",  # becomes I in upper case
         "7" * 10_000,
         "7KQ4MX" + " " * 100,
     ],
