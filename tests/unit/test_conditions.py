@@ -20,6 +20,7 @@ from holdfast.conditions import (
     Missing,
     all_of,
     any_of,
+    dereference,
     equal,
     evaluate,
     glob_problem,
@@ -141,6 +142,27 @@ def test_no_path_raises_from_lookup(path: str) -> None:
 
 def test_the_outermost_object_may_be_any_mapping() -> None:
     assert lookup(MappingProxyType({"data": {"v": 1}}), "data.v") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ((), FACT),
+        (("data", "status"), 503),
+        (("data", "labels", "app.kubernetes.io/name"), "shop"),
+        (("data", "labels", "0"), "key"),
+        (("data", "disks", "1", "free"), 9),
+        (("data", "disks", "2"), MISSING),
+        (("data", "disks", "free"), MISSING),
+        (("data", "disks", "9" * 5000), MISSING),
+        (("data", "status", "0"), MISSING),
+        (("nothing", "0"), MISSING),
+    ],
+)
+def test_the_path_of_a_reference_has_texts_only_and_digits_find_places_in_arrays(
+    path: tuple[str, ...], value: Json | Missing
+) -> None:
+    assert dereference(FACT, path) == value
 
 
 # -- one comparison ---------------------------------------------------------------------------------

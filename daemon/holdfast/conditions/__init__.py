@@ -19,7 +19,7 @@ from holdfast.conditions.evaluation import (
 )
 from holdfast.conditions.kleene import all_of, any_of, negate, truth_of
 from holdfast.conditions.operators import RANKS, equal
-from holdfast.conditions.paths import MISSING, Missing, follow, lookup, parse_path
+from holdfast.conditions.paths import MISSING, Missing, dereference, follow, lookup, parse_path
 from holdfast.conditions.texts import MAX_TEXT, glob_problem, regex_problem
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Missing",
     "all_of",
     "any_of",
+    "dereference",
     "equal",
     "evaluate",
     "follow",

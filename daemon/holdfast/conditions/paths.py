@@ -17,6 +17,7 @@ Missing: TypeAlias = UnsetType
 #: What `lookup` answers where the fact says nothing; in JSON, a key that is not there.
 MISSING: Final = UNSET
 
+_MAX_DIGITS: Final = 10
 _NAME: Final = re.compile(r'[^.\[\]"\s]+')
 _BRACKET: Final = re.compile(r'\[(?:([0-9]{1,9})|"((?:[^"\\]|\\["\\])*)")\]')
 
@@ -70,4 +71,16 @@ def follow(fact: Fact, steps: Iterable[str | int]) -> Json | Missing:
             value = value.get(step, MISSING) if value is fact or isinstance(value, dict) else MISSING
         else:
             value = value[step] if isinstance(value, list) and step < len(value) else MISSING
+    return value
+
+
+def dereference(fact: Fact, path: Iterable[str]) -> Json | Missing:
+    """The value that the path of a reference leads to; its digits are places where an array is."""
+    value: Json | Missing = cast("Json", fact)
+    for part in path:
+        if isinstance(value, list):
+            step: str | int = int(part) if part.isdecimal() and len(part) < _MAX_DIGITS else part
+            value = follow({"": value}, ("", step))
+        else:
+            value = value.get(part, MISSING) if value is fact or isinstance(value, dict) else MISSING
     return value
