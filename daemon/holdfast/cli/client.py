@@ -1,0 +1,143 @@
+"""Talking to the daemon over its control socket; every failure says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from holdfast.cli.door import ConfigRefused, NotFound, Refused
+from holdfast.errors import DaemonUnreachable, HoldfastError, InputError, Overloaded
+from holdfast.model.values import Json
+
+#: The daemon waits up to ten seconds for its own decision; reading a large config may take longer.
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=3.0)
+_PLAIN: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Journalled:
+    """What the daemon made of something that it journalled.
+
+    `seq` is its place in the journal, 0 when nothing was new. `handled` false: it is on disk, and not
+    decided on yet.
+    """
+
+    accepted: int
+    duplicates: int
+    seq: int
+    handled: bool
+    result: Json = None
+    what_to_do: str = ""
+
+
+class Daemon:
+    """The daemon behind one control socket."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    def send(self, body: bytes, source: str, media: str = _PLAIN) -> Journalled:
+        """Hand over events as if a declared source had sent them."""
+        return self._journalled("/send", body, media=media, params={"source": source})
+
+    def reply(self, gate: str, text: str, operator: str) -> Journalled:
+        """Answer a question in the name of an operator."""
+        return self._journalled("/reply", _encoded(gate=gate, text=text, operator=operator))
+
+    def switch(self, *, stopped: bool, by: str, reason: str) -> Journalled:
+        """Throw or release the kill switch."""
+        return self._journalled("/switch", _encoded(stopped=stopped, by=by, reason=reason))
+
+    def reload(self) -> Json:
+        """Load the config again. Raises ConfigRefused with every problem."""
+        return self._object("POST", "/reload").get("result")
+
+    def status(self) -> Mapping[str, Json]:
+        """What the daemon says about itself."""
+        return self._object("GET", "/status")
+
+    def _journalled(
+        self, path: str, body: bytes, *, media: str = _PLAIN, params: Mapping[str, str] | None = None
+    ) -> Journalled:
+        answer = self._object("POST", path, body=body, media=media, params=params)
+        try:
+            return msgspec.convert(answer, Journalled)
+        except msgspec.ValidationError as error:
+            raise HoldfastError(
+                f"the daemon's answer cannot be read ({error}): is it another version?"
+            ) from error
+
+    def _object(self, method: str, path: str, **kept: Any) -> dict[str, Any]:
+        response = self._request(method, path, **kept)
+        try:
+            content: object = msgspec.json.decode(response.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise HoldfastError(
+                f"the daemon's answer to {path} (status {response.status_code}) is no JSON: see its log"
+            ) from error
+        if not isinstance(content, dict):
+            raise HoldfastError(f"the daemon's answer to {path} is no object: is it another version?")
+        if response.status_code >= 400:
+            raise _error(response.status_code, content)
+        return content
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        media: str = _PLAIN,
+        params: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        transport = httpx.HTTPTransport(uds=str(self._socket))
+        try:
+            with httpx.Client(transport=transport, base_url="http://holdfast", timeout=_TIMEOUT) as client:
+                return client.request(
+                    method, path, content=body, params=params, headers={"content-type": media}
+                )
+        except (httpx.TransportError, OSError) as error:
+            raise DaemonUnreachable(_why_not(self._socket, error)) from error
+
+
+def _encoded(**values: object) -> bytes:
+    return msgspec.json.encode(values)
+
+
+def _error(status: int, content: Mapping[str, Any]) -> HoldfastError:
+    said = " ".join(str(content[key]) for key in ("error", "what_to_do") if content.get(key))
+    said = said or f"the daemon answered with status {status}: see its log"
+    problems = content.get("problems")
+    if isinstance(problems, list):
+        return ConfigRefused(said, tuple(str(problem) for problem in problems))
+    if status == 404:
+        return NotFound(said)
+    if status in {401, 403, 409}:
+        return Refused(said)
+    if status in {429, 503}:
+        return Overloaded(said)
+    return InputError(said) if status < 500 else HoldfastError(said)
+
+
+def _why_not(socket: Path, error: Exception) -> str:
+    """What stands between us and the daemon, and what to do about it."""
+    try:
+        there = socket.exists()
+    except PermissionError:
+        there, error = True, PermissionError()
+    if not there:
+        return (
+            f"no daemon answers: there is no {socket}. Start it (systemctl start holdfast), "
+            "or name its state directory with --state"
+        )
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, PermissionError) or "Permission denied" in str(error):
+        return f"{socket} belongs to another user: run this as root or as the daemon's user"
+    if isinstance(error, httpx.TimeoutException):
+        return f"the daemon at {socket} does not answer in time: see `holdfast status` and its log"
+    return f"no daemon answers at {socket}: it has ended; start it (systemctl start holdfast) and see its log"

@@ -1,0 +1,1 @@
+"""Text output: from plain dataclasses to what a terminal shows. Pure; nothing here prints."""
