@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
-
 import msgspec
 
 from holdfast.model.records import Incident, IncidentState
-from holdfast.model.values import HOUR, Json, Millis, Severity
+from holdfast.model.values import Json, Millis, Severity
 from holdfast.store import incidents
 from holdfast.store.database import Tx
-
-#: A cleared incident takes a recurrence for this long; after that a new fault is a new incident.
-REOPEN_WITHIN: Final[Millis] = 1 * HOUR
 
 
 class How(StrEnum):

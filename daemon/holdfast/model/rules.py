@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from holdfast.model.conditions import Condition
-from holdfast.model.values import Millis, Ordered, Ref, Severity, Text, Value
+from holdfast.model.values import HOUR, Millis, Ordered, Ref, Severity, Text, Value
 
 
 class Mode(Ordered):
@@ -67,12 +67,16 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class IncidentSpec:
-    """What a firing opens. `key` lists `service`, `subject` or references; None is the default."""
+    """What a firing opens. `key` lists `service`, `subject` or references; None is the default.
+
+    A fault that comes back within `reopen` after it cleared is the same incident again.
+    """
 
     type: str
     severity: Severity
     title: Text
     key: tuple[str | Ref, ...] | None = None
+    reopen: Millis = HOUR
 
 
 class HoldKind(StrEnum):

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 #: Milliseconds: an instant since the Unix epoch, or a span. The whole daemon counts in this unit.
 Millis = int
 
 Scalar = None | bool | int | float | str
 #: Plain JSON as it came off the wire; containers are never changed after they were read.
-Json = Scalar | list["Json"] | dict[str, "Json"]
+if TYPE_CHECKING:
+    Json = Scalar | list["Json"] | dict[str, "Json"]
+else:
+    Json = Any  # decoders cannot follow a type into itself
 #: What conditions look at: nested mappings, addressed by dotted paths (`data.status`).
 Fact = Mapping[str, "Json"]
 

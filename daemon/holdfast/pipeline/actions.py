@@ -9,12 +9,13 @@ from typing import Final
 
 import msgspec
 
-from holdfast.decide import decide, merge, needed
+from holdfast.decide import merge
+from holdfast.decide.builtin import KILL_SWITCH
 from holdfast.errors import PlanError
 from holdfast.execute.plan import bind
 from holdfast.gate.basis import plan_hash
 from holdfast.model.actions import Connector, Plan, PlannedStep
-from holdfast.model.policies import BlastRadius, Effect, Limit, Origin, Proposal, Usage, Verdict
+from holdfast.model.policies import Effect, Verdict
 from holdfast.model.records import (
     AttemptOrder,
     Choice,
@@ -24,10 +25,9 @@ from holdfast.model.records import (
     Run,
     RunState,
 )
-from holdfast.model.rules import Do, Mode
-from holdfast.model.snapshot import Snapshot
+from holdfast.model.rules import Do
 from holdfast.model.values import SECOND, Millis
-from holdfast.pipeline import messages, questions
+from holdfast.pipeline import messages, questions, verdicts
 from holdfast.pipeline.scope import Scope
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import holds, incidents, runs, timers
@@ -35,7 +35,6 @@ from holdfast.store.holds import OpenHold
 from holdfast.store.runs import Attempt, Labels
 from holdfast.store.timers import Timer
 
-KILL_SWITCH: Final = "kill-switch"
 #: A connection that fails proves that nothing began, so trying again is always safe.
 UNREACHED_ATTEMPTS: Final = 3
 BACKOFF_MAX: Final[Millis] = 300 * SECOND
@@ -75,7 +74,7 @@ def take(work: Work, cause: Cause, plan: Plan) -> None:
         approved_by=cause.approved_by,
     )
     runs.insert(work.tx, run, digest)
-    verdict = merge([judge(work, cause, step, run.id) for step in plan.steps])
+    verdict = merge([verdicts.judge(work, cause, step, run.id) for step in plan.steps])
     work.decided.append((run, verdict))
     _note_verdict(work, run, verdict)
     apply(work, cause, run, verdict)
@@ -96,14 +95,6 @@ def apply(work: Work, cause: Cause, run: Run, verdict: Verdict) -> None:
         messages.stuck(work, cause.incident, f"{run.plan.name} is denied by policy: {verdict.voices[0].why}")
 
 
-def judge(work: Work, cause: Cause, step: PlannedStep, run: str, *, retry: bool = False) -> Verdict:
-    """What policy says about one step now."""
-    proposal = _proposal(work.snapshot, cause, step, retry=retry)
-    policies = tuple(work.snapshot.policies.values())
-    usages = {policy.name: _usage(work, policy, proposal, run) for policy in needed(proposal, policies)}
-    return decide(proposal, policies, usages, stopped=work.stopped)
-
-
 def choices(work: Work, cause: Cause, declared: Mapping[str, Do | None]) -> tuple[Choice, ...]:
     """The choices of a question, each bound to what it would run; one that cannot be is left out."""
     bound = []
@@ -122,7 +113,7 @@ def go_on(work: Work, run: Run, number: int = 1) -> None:
         end(work, run, RunState.CANCELLED, "its incident or its rule is gone")
         return
     step = run.plan.steps[run.step]
-    verdict = judge(work, cause, step, run.id, retry=number > 1)
+    verdict = verdicts.judge(work, cause, step, run.id, retry=number > 1)
     if verdict.effect is Effect.ALLOW:
         _order(work, replace(run, state=RunState.RUNNING), number)
         return
@@ -317,47 +308,6 @@ def _retry_later(work: Work, run: Run, attempt: Attempt) -> None:
         pause *= 0.75 + (zlib.crc32(attempt.order.id.encode()) % 1000) / 2000
     timers.put(work.tx, Timer("retry", run.id, work.now + int(pause)))
     runs.change(work.tx, run.id, work.now, state=RunState.RUNNING)
-
-
-def _proposal(snapshot: Snapshot, cause: Cause, step: PlannedStep, *, retry: bool) -> Proposal:
-    host = snapshot.hosts.get(step.target)
-    origin = Origin.UNDO if cause.part == "undo" else Origin.RETRY if retry else Origin.RULE
-    return Proposal(
-        origin=origin,
-        action=step.action,
-        target=step.target,
-        touches=frozenset(step.touches),
-        risk=step.risk,
-        idempotent=step.idempotent,
-        irreversible=step.irreversible,
-        service=cause.incident.service,
-        group=None if host is None else host.group,
-        incident_type=cause.incident.type,
-        severity=cause.incident.severity,
-        rule=cause.rule.name,
-        mode=Mode.AUTO if cause.part == "undo" else cause.rule.mode,
-        trust=cause.event.provenance.trust,
-        approved_by=cause.approved_by,
-        guarded=cause.guards,
-    )
-
-
-def _usage(work: Work, policy: Limit | BlastRadius, proposal: Proposal, run: str) -> Usage:
-    if isinstance(policy, Limit):
-        fact = proposal.fact()
-        where = {name: None if fact[name] is None else str(fact[name]) for name in policy.per}
-        return Usage(policy.name, runs.starts(work.tx, work.now - policy.within, where))
-    column = str(policy.of)
-    name = proposal.service if column == "service" else proposal.group
-    if name is None:
-        return Usage(policy.name, 0, 0)
-    busy = runs.busy_targets(work.tx, column, name, but_run=run) - {proposal.target}
-    if column == "service":
-        service = work.snapshot.services.get(name)
-        total = len(service.hosts) if service else 0
-    else:
-        total = sum(host.group == name for host in work.snapshot.hosts.values())
-    return Usage(policy.name, len(busy), total)
 
 
 def _note_verdict(work: Work, run: Run, verdict: Verdict) -> None:

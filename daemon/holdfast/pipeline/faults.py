@@ -12,7 +12,7 @@ from holdfast.memory.incident import How, Sighting
 from holdfast.model.events import Event
 from holdfast.model.records import GateState, Incident, RunState
 from holdfast.model.rules import Mode, Quiet, Rule
-from holdfast.model.values import Json, Ref, Severity
+from holdfast.model.values import HOUR, Json, Millis, Ref, Severity
 from holdfast.pipeline import actions, holds, messages, responses
 from holdfast.pipeline.scope import Scope, evidence_line
 from holdfast.pipeline.work import Work
@@ -84,12 +84,19 @@ def _incident_cleared(work: Work, incident: Incident) -> None:
             actions.end(work, run, RunState.CANCELLED, "the incident cleared first")
         elif run.state is RunState.VERIFYING:
             actions.steady(work, run)
-    timers.put(work.tx, Timer("close", incident.id, work.now + memory.REOPEN_WITHIN))
+    timers.put(work.tx, Timer("close", incident.id, work.now + _reopens_within(work, incident)))
     work.settled.extend(
         (incident.id, response.rule) for response in incidents.responses_of(work.tx, incident.id)
     )
     holds.on_clear(work, incident)
     messages.cleared(work, incident)
+
+
+def _reopens_within(work: Work, incident: Incident) -> Millis:
+    """The longest span that a rule of this incident declares."""
+    names = {rule for rule, _, _ in incidents.holders(work.tx, incident.id)}
+    declared = [work.snapshot.rules[name].incident.reopen for name in names if name in work.snapshot.rules]
+    return max(declared, default=HOUR)
 
 
 def _recurred(work: Work, incident: Incident) -> None:
@@ -105,7 +112,7 @@ def _note_evidence(work: Work, incident: Incident, firing: Firing) -> None:
         "rule": firing.rule,
         "event": msgspec.json.decode(msgspec.json.encode(event)),
         "event_seq": work.seq,
-        "guards": msgspec.to_builtins(firing.guards),
+        "guards": msgspec.to_builtins(firing.guards + firing.unknown_guards),
     }
     work.note(incident.id, "evidence", evidence_line(event), data)
 

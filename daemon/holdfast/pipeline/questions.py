@@ -6,9 +6,9 @@ from holdfast.gate.basis import Basis, basis
 from holdfast.gate.card import card
 from holdfast.model.actions import Plan, PlannedStep
 from holdfast.model.policies import Verdict
-from holdfast.model.records import Choice, Gate, GateState, Incident, Run
+from holdfast.model.records import Choice, Gate, GateState, Run
 from holdfast.model.values import MINUTE, Millis
-from holdfast.pipeline import messages
+from holdfast.pipeline import messages, verdicts
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import gates, incidents, runs, timers
 from holdfast.store.timers import Timer
@@ -38,7 +38,7 @@ def ask(
         question=question,
         choices=choices,
         silence=silence,
-        basis=basis_now(work, cause.incident, choices, run).digest,
+        basis=basis_now(work, cause, choices, run).digest,
         state=GateState.PENDING,
         created=work.now,
         expires=work.now + within,
@@ -49,6 +49,7 @@ def ask(
     work.note(
         cause.incident.id, "question", question, {"gate": gate.id, "choices": [c.name for c in choices]}
     )
+    verdict = verdict or verdicts.of_choices(work, cause, choices, run)
     evidence = incidents.story(work.tx, cause.incident.id, "evidence")
     told = False
     for operator in work.snapshot.operators:
@@ -128,8 +129,8 @@ def ask_again(work: Work, cause: Cause, gate: Gate, changed: str) -> None:
         )
 
 
-def basis_now(work: Work, incident: Incident, choices: tuple[Choice, ...], run: str | None) -> Basis:
+def basis_now(work: Work, cause: Cause, choices: tuple[Choice, ...], run: str | None) -> Basis:
     """What an answer to these choices rests on at this moment."""
     targets = {step.target for choice in choices if choice.plan is not None for step in choice.plan.steps}
     others = [other for other in runs.acting_on(work.tx, targets) if other != run]
-    return basis(choices, incident.state, others, None)
+    return basis(choices, cause.incident.state, others, verdicts.of_choices(work, cause, choices, run))

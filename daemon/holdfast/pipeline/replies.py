@@ -9,6 +9,7 @@ from typing import Final
 from holdfast.gate import judge, notice, token
 from holdfast.gate.basis import changed
 from holdfast.gate.judge import Judgement, JudgementKind
+from holdfast.gate.reply import parse
 from holdfast.model.actions import Action
 from holdfast.model.records import AuthLevel, Gate, GateState, InboundReply, RunState
 from holdfast.pipeline import actions, holds, messages, questions
@@ -28,14 +29,14 @@ def on_reply(work: Work, reply: InboundReply) -> None:
         return
     cause = _cause(work, gate)
     incident = incidents.find(work.tx, gate.incident)
-    basis = "" if incident is None else questions.basis_now(work, incident, gate.choices, gate.run).digest
+    basis = "" if cause is None else questions.basis_now(work, cause, gate.choices, gate.run).digest
     ruling = judge.judge(
         gate, reply, key=work.identity.gate_key, now=work.now, basis_now=basis, tries_max=TRIES_MAX
     )
     if ruling.count_try:
         gates.count_try(work.tx, gate.id)
     if ruling.kind is JudgementKind.VOID and cause is not None and incident is not None:
-        now = questions.basis_now(work, incident, gate.choices, gate.run)
+        now = questions.basis_now(work, cause, gate.choices, gate.run)
         questions.ask_again(work, cause, gate, changed(gate.basis, now))
     if ruling.kind in {JudgementKind.ACCEPTED, JudgementKind.DENIED} and not _decide(
         work, gate, reply, ruling
@@ -134,11 +135,19 @@ def _gate_of(work: Work, reply: InboundReply) -> Gate | None:
         if known is not None and reply.auth is AuthLevel.PROVEN and reply.channel == judge.LOCAL_CHANNEL:
             return known
         return None if by_tag is None else gates.find(work.tx, by_tag)
-    code = reply.text.rsplit(" ", 1)[-1]
-    for gate in gates.pending(work.tx):
-        if reply.operator is not None and token.verify(work.identity.gate_key, gate.id, reply.operator, code):
-            return gate
-    return None
+    if reply.operator is None:
+        return None
+    waiting = gates.pending(work.tx)
+    named = [gate for gate in waiting if _names(work, gate, reply.operator, reply.text)]
+    # a reply without a reference can only mean the one open question, right or wrong
+    return named[0] if named else waiting[0] if len(waiting) == 1 else None
+
+
+def _names(work: Work, gate: Gate, operator: str, text: str) -> bool:
+    parsed = parse(text, [choice.name for choice in gate.choices])
+    if parsed is None or parsed.code is None:
+        return False
+    return token.verify(work.identity.gate_key, gate.id, operator, parsed.code)
 
 
 def _cause(work: Work, gate: Gate) -> Cause | None:

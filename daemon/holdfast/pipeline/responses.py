@@ -37,8 +37,9 @@ def begin(work: Work, rule: Rule, incident: Incident, firing: Firing, *, new: bo
     guards = tuple(
         found.name for found in firing.guards if found.truth is Truth.TRUE and found.effect is GuardEffect.ASK
     )
+    unknown = tuple(found.name for found in firing.unknown_guards)
     for do in rule.contain:
-        cause = Cause(incident, rule, "contain", firing.event, work.seq, guards)
+        cause = Cause(incident, rule, "contain", firing.event, work.seq, guards, unknown)
         actions.propose(work, cause, do)
     advance(work, incident.id, rule.name)
 

@@ -8,7 +8,7 @@ who are woken then; what comes back is a new entry of the journal.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from holdfast.correlate import Correlator, Firing
+from holdfast.correlate.keys import key_of
 from holdfast.effects import crash_point
 from holdfast.errors import HoldfastError
 from holdfast.match.engine import Engine, Findings
@@ -46,13 +47,13 @@ class Pipeline:
         snapshot: Snapshot,
         identity: Identity,
         *,
-        swapped: Callable[[str], Snapshot | None],
         decided: Callable[[int], None],
     ) -> None:
-        """`swapped` gives the snapshot of a commit; `decided` is told each new cursor after its commit."""
+        """`decided` is told each new cursor, after its commit."""
         self._db = database
         self._identity = identity
-        self._swapped = swapped
+        self._snapshots: dict[str, Snapshot] = {}
+        self._idle = True
         self._decided = decided
         self._wake = threading.Event()
         self._stopping = False
@@ -77,6 +78,15 @@ class Pipeline:
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._thread.start()
 
+    def offer(self, snapshots: Mapping[str, Snapshot]) -> None:
+        """Snapshots that an entry of the journal may call for, by commit."""
+        self._snapshots = dict(snapshots)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was in the journal has been handled."""
+        return self._idle
+
     def wake(self) -> None:
         """There may be new entries."""
         self._wake.set()
@@ -94,6 +104,7 @@ class Pipeline:
         while not self._stopping:
             with self._db.read() as tx:
                 entries = journal.after(tx, self.cursor, BATCH)
+            self._idle = not entries
             if not entries:
                 break
             self._handle_batch(entries)
@@ -188,8 +199,8 @@ class Pipeline:
             self._on_start(work, msgspec.json.decode(body, type=Start))
 
     def _on_config(self, work: Work, swap: ConfigSwap) -> None:
-        snapshot = self._swapped(swap.commit)
-        if snapshot is None or snapshot.commit == self._snapshot.commit:
+        snapshot = self._snapshots.get(swap.commit)
+        if snapshot is None or facts.get(work.tx, COMMIT) == snapshot.commit:
             return
         previous = dict(self._snapshot.actions)
         correlation.save(work.tx, self._correlator.changed())
@@ -214,7 +225,7 @@ class Pipeline:
         fired = {(firing.rule, faults.firing_key(firing.key)) for firing in firings}
         for rule in self._snapshot.rules.values():
             if findings.get(rule.when.key) is Truth.TRUE:
-                fired.add((rule.name, faults.firing_key(self._correlator.key_of(rule, event))))
+                fired.add((rule.name, faults.firing_key(key_of(event.fact(), rule.per))))
         for rule_name, key in sorted(fired):
             clockwork.on_fresh_evidence(work, rule_name, key)
 

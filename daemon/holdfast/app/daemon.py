@@ -1,0 +1,321 @@
+"""Wire the rooms together, start them in order, and stop them within ten seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from holdfast import __version__
+from holdfast.app.clock import Clock, now
+from holdfast.app.identity import identity
+from holdfast.app.logs import configure
+from holdfast.app.mailboxes import Mailboxes
+from holdfast.app.status import status
+from holdfast.app.supervisor import Supervisor
+from holdfast.app.turns import Turns
+from holdfast.config.current import Current
+from holdfast.config.secrets import Secrets
+from holdfast.config.watch import Watcher
+from holdfast.errors import ConfigError, HoldfastError
+from holdfast.execute.hands import Hands
+from holdfast.execute.local import LocalConnector
+from holdfast.execute.ssh import SshConnector
+from holdfast.gate import token
+from holdfast.gate.card import fill
+from holdfast.gate.wording import CODE_PLACEHOLDER
+from holdfast.journal import Journal
+from holdfast.model.actions import Connector
+from holdfast.model.events import ConfigSwap, Entry, EntryKind, Start
+from holdfast.model.records import Message
+from holdfast.model.snapshot import Snapshot
+from holdfast.model.values import Json
+from holdfast.notify.address import with_ref
+from holdfast.notify.courier import Courier
+from holdfast.notify.outbox import Outbox
+from holdfast.pipeline.road import Pipeline
+from holdfast.redact import Redactor
+from holdfast.sense.http_probe import Prober
+from holdfast.store import gates
+from holdfast.store.database import BALLAST_BYTES, Database
+from holdfast.web.control import ControlDoors, control_app
+from holdfast.web.ingest import IngestDoors, ingest_app
+from holdfast.web.serve import Served, serve_tcp, serve_unix
+
+STOP_FILE: Final = "stop"
+SOCKET: Final = "control.sock"
+DATABASE: Final = "holdfast.db"
+#: Seconds that a running attempt has to end when the daemon goes down; its receipt stays on the host.
+PATIENCE: Final = 5.0
+#: The pipeline counts as stuck when it has not moved for this many seconds while entries wait.
+STUCK_AFTER: Final = 60.0
+#: For so many seconds the redactor may not know a secret that was just put in its place.
+REREAD_SECRETS: Final = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line decides. `listen` overrides the config's host and port."""
+
+    config: Path
+    state: Path
+    listen: tuple[str, int] | None = None
+
+
+class Daemon:
+    """The whole daemon, from the snapshot to the sockets."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open everything that can fail before anything is promised. Raises HoldfastError."""
+        self.settings = settings
+        self.supervisor = Supervisor()
+        state = settings.state
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        self.secrets = Secrets([Path(credentials)] if credentials else [], state / "secrets")
+        self._redactor_until = 0.0
+        self.current = Current(settings.config)
+        self.database = Database.open(state / DATABASE, ballast=BALLAST_BYTES)
+        self.identity = identity(self.database, state)
+        configure(self._redact, human=sys.stderr.isatty())
+        self.complaint: str | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The config that decides right now."""
+        return self.pipeline.snapshot
+
+    async def run(self) -> int:
+        """Start, serve until SIGTERM or SIGINT, stop; the exit code."""
+        loop = asyncio.get_running_loop()
+        self.stopping = asyncio.Event()
+        self.turns = Turns(loop)
+        self._build()
+        async with contextlib.AsyncExitStack() as up:
+            try:
+                await self._start(up, loop)
+            except HoldfastError as error:
+                log.error("daemon.cannot_start", why=str(error))  # noqa: TRY400 - foreseen: no traceback
+                print(f"holdfast: {error}", file=sys.stderr)  # noqa: T201 - the door is not up yet
+                return 1
+            await self._watch_over()
+            self.supervisor.stopping()
+        log.info("daemon.stopped")
+        return 0
+
+    def _build(self) -> None:
+        self.pipeline = Pipeline(
+            self.database,
+            self.current.snapshot,
+            self.identity,
+            decided=self._decided,
+        )
+        self.journal = Journal(self.database, now, on_commit=lambda _: self.pipeline.wake())
+        put = self.journal.put
+        self.clock = Clock(self.database, put, self.settings.state / STOP_FILE)
+        self.hands = Hands(
+            self.database,
+            put,
+            {
+                Connector.SSH: SshConnector(lambda: self.snapshot.hosts, self.secrets.get),
+                Connector.LOCAL: LocalConnector(self.settings.state / "attempts"),
+            },
+            now,
+            redact=self._redact,
+            commit=lambda: self.snapshot.commit,
+            may_start=lambda: not (self.settings.state / STOP_FILE).exists(),
+        )
+        self.outbox = Outbox(
+            self.database,
+            put,
+            snapshot=lambda: self.snapshot,
+            secret=self.secrets.get,
+            fill=self._filled,
+            reply_address=self._reply_address,
+            clock=now,
+            courier=Courier(),
+        )
+        self.mailboxes = Mailboxes(self.database, put, self.secrets.get)
+        self.prober = Prober(self.current.snapshot, self.journal.append, now)
+
+    async def _start(self, up: contextlib.AsyncExitStack, loop: asyncio.AbstractEventLoop) -> None:
+        """Each part is stopped in the reverse order of its start, whatever happens in between."""
+        up.callback(self.database.close)
+        self.journal.start()
+        up.callback(self.journal.stop)
+        self.pipeline.start()
+        up.callback(self.pipeline.stop, PATIENCE)
+        start = msgspec.json.encode(Start(_boot_id(), __version__))
+        commit = self.current.snapshot.commit
+        (ack,) = self.journal.put([Entry(EntryKind.START, "app", f"start-{now()}", commit, start)])
+        self.pipeline.wake()
+        # the start decides what of the last life may still be begun: nothing acts before that
+        await self.turns.come(ack.seq)
+        for part, stop in (
+            (self.clock, lambda: self.clock.stop(PATIENCE)),
+            (self.hands, lambda: self.hands.stop(PATIENCE)),
+            (self.outbox, self.outbox.stop),
+        ):
+            part.start()
+            up.callback(stop)
+        self.mailboxes.use(self.current.snapshot)
+        up.callback(self.mailboxes.stop)
+        self.prober.start()
+        up.callback(self.prober.stop)
+        self.served = await self._serve()
+        up.push_async_callback(self.served.stop)
+        control = await serve_unix(control_app(self._control_doors()), self.settings.state / SOCKET)
+        up.push_async_callback(control.stop)
+        watcher = Watcher(self.settings.config, lambda: loop.call_soon_threadsafe(self._reload_soon))
+        watcher.start()
+        up.callback(watcher.stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        self._say_hello()
+
+    async def _serve(self) -> Served:
+        listen = self.current.snapshot.listen
+        host, port = self.settings.listen or (listen.host, listen.port)
+        doors = IngestDoors(
+            snapshot=lambda: self.snapshot,
+            secret=self.secrets.get,
+            append=self.journal.append_async,
+            clock=now,
+            ready=self.checks,
+        )
+        return await serve_tcp(ingest_app(doors), host, port)
+
+    def _control_doors(self) -> ControlDoors:
+        return ControlDoors(
+            snapshot=lambda: self.snapshot,
+            append=self._append_by_command,
+            clock=now,
+            handled=self._handled,
+            reload=self.reload,
+            status=lambda: status(self),
+        )
+
+    def _append_by_command(self, entries: Sequence[Entry]) -> Awaitable[list]:  # type: ignore[type-arg]
+        """What the operator does by command; releasing the kill switch also takes the file away."""
+        if any(entry.kind is EntryKind.SWITCH and b'"stopped":false' in entry.body for entry in entries):
+            (self.settings.state / STOP_FILE).unlink(missing_ok=True)
+        return self.journal.append_async(entries)
+
+    async def _handled(self, seq: int) -> Json:
+        await self.turns.come(seq)
+        with self.database.read() as tx:
+            answer = gates.recorded(tx, seq)
+        return {"seq": seq} if answer is None else msgspec.to_builtins(answer)
+
+    def _reload_soon(self) -> None:
+        task = asyncio.ensure_future(self._reload_quietly())
+        self._reloading = task
+
+    async def _reload_quietly(self) -> None:
+        with contextlib.suppress(ConfigError):
+            await self.reload()
+
+    async def reload(self) -> Json:
+        """Load the config again and let it take over; the last good one stays otherwise."""
+        self.supervisor.reloading()
+        try:
+            snapshot = await asyncio.to_thread(self.current.reload)
+        except ConfigError as error:
+            self.complaint = str(error)
+            log.error("config.refused", problems=len(error.problems), first=str(error.problems[0]))  # noqa: TRY400
+            self.supervisor.ready(f"config refused, {self.snapshot.commit[:12]} stays")
+            raise
+        self.complaint = None
+        before = self.snapshot.commit
+        if snapshot.commit != before:
+            self.pipeline.offer({before: self.snapshot, snapshot.commit: snapshot})
+            body = msgspec.json.encode(ConfigSwap(snapshot.commit, before))
+            entry = Entry(EntryKind.CONFIG, "config", f"{snapshot.commit}-{now()}", snapshot.commit, body)
+            (ack,) = await self.journal.append_async([entry])
+            await self.turns.come(ack.seq)
+            self.prober.replace(snapshot)
+            self.mailboxes.use(snapshot)
+        self.supervisor.ready(f"config {snapshot.commit[:12]}")
+        return {"commit": snapshot.commit, "previous": before, "changed": snapshot.commit != before}
+
+    async def _watch_over(self) -> None:
+        """Tell systemd that we live, as long as the pipeline moves."""
+        beat = self.supervisor.beat or 5.0
+        last, since = self.pipeline.cursor, now()
+        while not self.stopping.is_set():
+            moving = self.pipeline.cursor != last or self.pipeline.idle
+            last, since = self.pipeline.cursor, now() if moving else since
+            if now() - since < STUCK_AFTER * 1000:
+                self.supervisor.alive()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(beat):
+                    await self.stopping.wait()
+
+    def checks(self) -> dict[str, str]:
+        """What has to be well for the daemon to be ready: a name each, with `ok` or what is wrong."""
+        return {
+            "pipeline": "ok" if self.pipeline.failed is None else self.pipeline.failed,
+            "config": "ok"
+            if self.complaint is None
+            else "the newest config was refused; the last good one stays",
+            "mail": self.mailboxes.complaint() or "ok",
+        }
+
+    def _decided(self, cursor: int) -> None:
+        self.turns.moved(cursor)
+        for part in (self.hands, self.outbox, self.clock):
+            part.wake()
+
+    def _filled(self, message: Message) -> str:
+        if message.gate is None or CODE_PLACEHOLDER not in message.body:
+            return message.body
+        return fill(message.body, token.code_for(self.identity.gate_key, message.gate, message.operator))
+
+    def _reply_address(self, message: Message) -> str | None:
+        channel = self.snapshot.channels.get(message.channel)
+        if message.gate is None or channel is None or channel.replies is None:
+            return None
+        return with_ref(channel.replies.address, token.thread_ref(self.identity.gate_key, message.gate))
+
+    def _redact(self, text: str) -> str:
+        # secrets are files that may change: read them again now and then, not for every line
+        if time.monotonic() > self._redactor_until:
+            self._redactor = Redactor(self.secrets.all_known())
+            self._redactor_until = time.monotonic() + REREAD_SECRETS
+        return self._redactor.text(text)
+
+    def _say_hello(self) -> None:
+        snapshot = self.current.snapshot
+        open_sources = [
+            name
+            for name, source in snapshot.sources.items()
+            if source.kind == "webhook" and source.secret is None
+        ]
+        if open_sources:
+            log.warning("sources.loopback_only", sources=open_sources, why="they declare no secret")
+        log.info(
+            "daemon.ready",
+            version=__version__,
+            commit=snapshot.commit,
+            listen=self.served.address,
+            rules=len(snapshot.rules),
+        )
+        self.supervisor.ready(
+            f"{len(snapshot.rules)} rules at {snapshot.commit[:12]}, listening on {self.served.address}"
+        )
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
