@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.cli.door import Place
+from holdfast.cli.words import count
 from holdfast.errors import ConfigError, HoldfastError
 from holdfast.model.snapshot import Snapshot, SourceKind
 from holdfast.model.values import Secret
@@ -89,11 +90,11 @@ def config(where: Place, load: Callable[[], Snapshot]) -> tuple[Finding, Snapsho
         loaded = load()
     except ConfigError as error:
         first = str(error.problems[0]) if error.problems else "it cannot be read"
-        text = f"{len(error.problems)} problems, the first: {first}"
+        text = f"{count(len(error.problems), 'problem')}, the first: {first}"
         return Finding("config", Level.BAD, text, f"holdfast check {where.config}"), None
     except HoldfastError as error:
         return Finding("config", Level.BAD, str(error), f"holdfast check {where.config}"), None
-    return Finding("config", Level.GOOD, f"{len(loaded.rules)} rules at {loaded.commit}"), loaded
+    return Finding("config", Level.GOOD, f"{count(len(loaded.rules), 'rule')} at {loaded.commit}"), loaded
 
 
 def database(where: Place, look: Callable[[], int]) -> Finding:
@@ -104,7 +105,7 @@ def database(where: Place, look: Callable[[], int]) -> Finding:
         entries = look()
     except HoldfastError as error:
         return Finding("database", Level.BAD, str(error))
-    return Finding("database", Level.GOOD, f"{entries} journal entries")
+    return Finding("database", Level.GOOD, count(entries, "journal entry", "journal entries"))
 
 
 def daemon(ask: Callable[[], object]) -> Finding:

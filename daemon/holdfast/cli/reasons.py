@@ -12,7 +12,7 @@ from holdfast.errors import InputError
 from holdfast.match.explain import RuleExplained, explain
 from holdfast.model.events import Event
 from holdfast.model.records import Incident
-from holdfast.model.snapshot import Snapshot
+from holdfast.model.snapshot import Snapshot, SourceKind
 from holdfast.model.values import Json, Millis, Severity, Trust
 from holdfast.sense.cloudevents import normalise_cloudevent
 from holdfast.sense.normalise import normalise
@@ -22,6 +22,8 @@ from holdfast.store.database import Tx
 
 #: How an event is called that was never sent.
 SUPPOSED: Final = "explain"
+#: The type of every event that an HTTP probe makes.
+PROBE: Final = "http.probe"
 _FIELDS: Final = frozenset(
     {
         "id",
@@ -152,8 +154,8 @@ def _supposed(raw: Mapping[str, Any], snapshot: Snapshot, now: Millis) -> Event:
             f"a normalised event has no {', '.join(strange)}: put values under data, or name the source "
             f"of a raw payload with --source (fields: {', '.join(sorted(_FIELDS))})"
         )
-    source = raw.get("source", SUPPOSED)
     service = raw.get("service")
+    source = raw.get("source") or _sender(raw.get("type"), service, snapshot)
     provenance = raw.get("provenance") or {
         "auth": SUPPOSED,
         "trust": raw.get("trust", _trust(source, snapshot)),
@@ -173,6 +175,17 @@ def _supposed(raw: Mapping[str, Any], snapshot: Snapshot, now: Millis) -> Event:
         return msgspec.convert(whole, Event)
     except msgspec.ValidationError as error:
         raise InputError(f"this is no event: {error}") from error
+
+
+def _sender(kind: object, service: object, snapshot: Snapshot) -> str:
+    """The one declared source that such an event would come from, if there is one."""
+    found = [
+        source.name
+        for source in snapshot.sources.values()
+        if kind == (PROBE if source.kind is SourceKind.HTTP_PROBE else source.type)
+        and (service is None or source.service == service)
+    ]
+    return found[0] if len(found) == 1 else SUPPOSED
 
 
 def _trust(source: object, snapshot: Snapshot) -> str:

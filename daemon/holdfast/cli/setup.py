@@ -40,7 +40,7 @@ SITE: Final = "holdfast.yaml"
 class Initialised:
     """What `init` wrote, and what to do next."""
 
-    directory: str
+    directory: str | None
     files: tuple[str, ...]
     server: str | None
     next: tuple[str, ...]
@@ -81,17 +81,23 @@ def init(
 
     It has a rule, its actions and its policies; the addresses are yours to fill in. With --server,
     `git push` to the bare repository changes the running rules, and a push that is not valid is
-    refused with the same messages that `holdfast check` prints.
+    refused with the same messages that `holdfast check` prints. With --server and no DIR only the
+    bare repository is made.
     """
     from holdfast.config.starter import init as write
 
-    target = directory or place(ctx, config).config
-    written = tuple(str(path) for path in write(target))
+    target = directory if server is not None else directory or place(ctx, config).config
+    written = () if target is None else tuple(str(path) for path in write(target))
     if server is not None:
         from holdfast.config.git import make_server
 
         make_server(server, [sys.executable, "-m", "holdfast"])
-    view = Initialised(str(target), written, None if server is None else str(server), _next(target, server))
+    view = Initialised(
+        None if target is None else str(target),
+        written,
+        None if server is None else str(server),
+        _next(target or Path("my-config"), server),
+    )
     show(view, _initialised(view), as_json=as_json)
 
 
@@ -110,6 +116,7 @@ def check(
     """
     from holdfast.cli.render import rules as text
     from holdfast.cli.rulebook import summary
+    from holdfast.cli.words import count
 
     try:
         loaded = snapshot(Place(config=directory or _here(place(ctx, config))))
@@ -121,8 +128,7 @@ def check(
             )
             show(Invalid(False, lines), (), as_json=True)
         else:
-            count = len(error.problems)
-            say(*(str(problem) for problem in error.problems), f"{count} problem{'s' * (count > 1)}")
+            say(*(str(problem) for problem in error.problems), count(len(error.problems), "problem"))
         raise typer.Exit(BAD_INPUT) from None
     view = summary(loaded)
     show(view, text.summary(view), as_json=as_json)
@@ -200,7 +206,8 @@ def _next(target: Path, server: Path | None) -> tuple[str, ...]:
 def _initialised(view: Initialised) -> Iterator[RenderableType]:
     from holdfast.cli.render.paper import cell, pairs
 
-    yield f"{view.directory} holds a working config: {len(view.files)} files."
+    if view.directory is not None:
+        yield f"{view.directory} holds a working config: {len(view.files)} files."
     if view.server is not None:
         yield f"{view.server} is a repository that takes only valid pushes."
     yield ""

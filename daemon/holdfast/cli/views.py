@@ -187,6 +187,8 @@ def find_incident(tx: Tx, wanted: str) -> Incident:
 def find_question(tx: Tx, wanted: str) -> Gate:
     """The one question that an id of it, or of its incident, names. Raises NotFound and InputError."""
     found = _questions(tx, wanted)
+    if not found and wanted.startswith("g"):
+        raise NotFound(f"there is no question {wanted!r}: `holdfast approve` lists those that wait")
     if not found:
         incident = find_incident(tx, wanted)
         found = gates.pending(tx, incident.id)

@@ -9,7 +9,7 @@ from typing import Final
 from holdfast.gate.wording import clean, command, span
 from holdfast.model.values import DAY, HOUR, MINUTE, SECOND, Json, Millis
 
-__all__ = ["ago", "block", "clean", "command", "escaped", "line", "moment", "short", "shown", "span"]
+__all__ = ["ago", "block", "clean", "command", "count", "escaped", "line", "moment", "short", "shown", "span"]
 
 #: One line of text is never longer; what is cut ends in an ellipsis.
 LINE: Final = 500
@@ -50,6 +50,11 @@ def shown(value: Json) -> str:
             return f"an object of {len(value)}"
         case _:
             return line(str(value), 120) or '""'
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number and its noun: `1 rule`, `2 rules`."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def ago(at: Millis, now: Millis) -> str:

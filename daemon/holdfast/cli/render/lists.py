@@ -23,17 +23,18 @@ from holdfast.model.values import Json, Millis
 
 
 def incidents(view: IncidentList, now: Millis) -> Iterator[RenderableType]:
-    """The list of incidents, and how many there are of each kind."""
+    """The list of incidents: the open ones first, then the newest."""
     if view.incidents:
+        urgent = sorted(view.incidents, key=lambda item: item.state != "open")
         yield listing(
             ("ID", "STATE", "SEVERITY", "SINCE", "TITLE"),
             [
                 (short(item.id), item.state, item.severity, ago(item.opened, now), item.title)
-                for item in view.incidents
+                for item in urgent
             ],
         )
         yield ""
-        yield hint(f"`holdfast show {short(view.incidents[0].id)}` tells the whole story.")
+        yield hint(f"`holdfast show {short(urgent[0].id)}` tells the whole story.")
         return
     total = sum(view.counts.values())
     yield "No incident is open." if total else "No incident yet."
@@ -132,28 +133,34 @@ def question(item: QuestionLine, now: Millis) -> Iterator[RenderableType]:
     else:
         left = f"silence counts as {item.silence} now"
     yield hint(f"{short(item.id)}, incident {short(item.incident)}, rule {item.rule}; {left}")
-    for choice in item.choices:
-        yield indented(_choice(item, choice), 2)
+    yield pairs([row for choice in item.choices for row in _choice(item, choice)], indent=2)
     running = next((choice.name for choice in item.choices if choice.plan is not None), None)
     answer = (
         f"answer {short(item.id)} {running}"
         if running not in {"approve", None}
         else f"approve {short(item.id)}"
     )
-    yield hint(f"  holdfast {answer}")
+    yield indented(cell(f"holdfast {answer}", "cyan"), 2)
 
 
-def _choice(item: QuestionLine, choice: ChoiceLine) -> RenderableType:
+def _choice(item: QuestionLine, choice: ChoiceLine) -> list[tuple[Cell, Cell]]:
     if choice.plan is None:
         releases = item.run is not None and choice.name == "approve"
-        return pairs([(choice.name, "lets the held run go on" if releases else "nothing runs")])
-    return pairs([(choice.name if not index else "", text) for index, text in enumerate(choice.commands)])
+        return [(choice.name, "lets the held run go on" if releases else "nothing runs")]
+    return [(choice.name if not index else "", text) for index, text in enumerate(choice.commands)]
+
+
+def lasts(item: HoldLine) -> str:
+    """How long a hold lasts, in words."""
+    if item.until is not None:
+        return f"until {moment(item.until)} UTC"
+    words = {"until-clear": "until the incident clears", "until-answered": "until the question is answered"}
+    return words.get(item.kind, item.kind)
 
 
 def _held(item: HoldLine) -> Cell:
-    until = "" if item.until is None else f" {moment(item.until)} UTC"
     undo = f"; then {', '.join(item.undo)}" if item.undo else ""
-    return f"{item.plan} on {', '.join(item.targets) or '?'}, {item.kind}{until}{undo}"
+    return f"{item.plan} on {', '.join(item.targets) or '?'}, {lasts(item)}{undo}"
 
 
 def _says_something(value: Json) -> bool:

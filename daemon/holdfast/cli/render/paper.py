@@ -53,10 +53,8 @@ def cell(text: Cell, style: str | None = None) -> Text:
 
 
 def sentence(*parts: Cell) -> Text:
-    """Parts after one another; words of the vocabularies keep their colour."""
-    return Text.assemble(
-        *(cell(part, "" if " " in part else None) if isinstance(part, str) else part for part in parts)
-    )
+    """Parts after one another, each with the spaces around it; words of the vocabularies are coloured."""
+    return Text.assemble(*(_spaced(part) if isinstance(part, str) else part for part in parts))
 
 
 def heading(text: str) -> Text:
@@ -100,3 +98,11 @@ def pairs(rows: Sequence[tuple[Cell, Cell]], *, indent: int = 0) -> RenderableTy
 def indented(part: RenderableType, by: int) -> RenderableType:
     """The same, moved to the right."""
     return Padding(part, (0, 0, 0, by)) if by else part
+
+
+def _spaced(part: str) -> Text:
+    inner = part.strip(" ")
+    if not inner:
+        return Text(part)
+    before, _, after = part.partition(inner)
+    return Text.assemble(before, cell(inner), after)

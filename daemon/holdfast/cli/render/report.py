@@ -16,7 +16,8 @@ from holdfast.cli.story import RunStory, Story
 from holdfast.cli.words import block, line, moment, span
 from holdfast.model.values import Millis
 
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$@:-])")
+#: What could become markup, and the two beginnings that some readers turn into links.
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]<>#|~&$]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 _OUTPUT: Final = 40
 
 

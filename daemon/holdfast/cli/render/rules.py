@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import RenderableType
+from rich.text import Text
 
 from holdfast.cli.reasons import Explanation, Fired, IncidentReasons
 from holdfast.cli.render.paper import Cell, cell, heading, hint, indented, pairs, sentence
 from holdfast.cli.rulebook import RuleLine, RuleList, Summary
-from holdfast.cli.words import ago, moment, shown
+from holdfast.cli.words import ago, block, count, moment, shown
 from holdfast.match.explain import RuleExplained, render
 from holdfast.model.values import Millis, Truth
 
@@ -35,10 +37,11 @@ def summary(view: Summary) -> Iterator[RenderableType]:
     yield pairs(
         [
             ("rules", f"{view.rules}{f' ({modes})' if modes else ''}"),
-            ("actions", f"{view.actions}, {view.playbooks} playbooks"),
+            ("actions", f"{view.actions}, {count(view.playbooks, 'playbook')}"),
             ("policies", f"{sum(view.policies.values())}{f' ({policies})' if policies else ''}"),
-            ("estate", f"{view.hosts} hosts, {view.services} services, {view.sources} sources"),
-            ("people", f"{view.operators} operators, {view.channels} channels"),
+            ("estate", f"{count(view.hosts, 'host')}, {count(view.services, 'service')}"),
+            ("sources", str(view.sources)),
+            ("people", f"{count(view.operators, 'operator')}, {count(view.channels, 'channel')}"),
         ],
         indent=2,
     )
@@ -83,7 +86,9 @@ def _history(rule: RuleLine, now: Millis) -> str:
     if not rule.fired or rule.last_fired is None:
         return "never"
     ended = ", ".join(f"{number} {state}" for state, number in sorted((rule.results or {}).items()))
-    return f"{rule.fired} times, last {ago(rule.last_fired, now)}{f'; runs: {ended}' if ended else ''}"
+    return (
+        f"{count(rule.fired, 'time')}, last {ago(rule.last_fired, now)}{f'; runs: {ended}' if ended else ''}"
+    )
 
 
 def _explained(explained: Sequence[RuleExplained]) -> Iterator[RenderableType]:
@@ -101,8 +106,8 @@ def _explained(explained: Sequence[RuleExplained]) -> Iterator[RenderableType]:
 
 
 def _coloured(row: str) -> RenderableType:
-    """The first word of the three answers gets its colour; the text stays as it is."""
-    text = cell(row.strip(), "")
+    """The answer gets its colour; the text and its columns stay as they are."""
+    text = Text("".join(block(row.strip(), 1)))
     for word, style in ((Truth.TRUE, "green"), (Truth.FALSE, "red"), (Truth.UNKNOWN, "yellow")):
         head = row.partition(", about")[0] if ": " in row else row
         for start in (f"{word} ", f": {word}"):
@@ -119,5 +124,6 @@ def _fired(fired: Fired) -> Iterator[RenderableType]:
         yield indented(cell(f"unless {shown(guard.get('name'))}: {shown(guard.get('truth'))}", "yellow"), 2)
     yield indented(hint(f"journal entry {fired.seq}, config {fired.commit}"), 2)
     for rule in fired.explained:
-        for row in render([rule])[1:]:
-            yield _coloured(row)
+        # only what made it fire: how many more are to come is no news about one that has fired
+        for row in render([replace(rule, patterns=rule.patterns[:1])])[1:]:
+            yield _coloured(row.partition("; ")[0])

@@ -52,7 +52,7 @@ def health(view: Health) -> Iterator[RenderableType]:
     rows: list[tuple[Cell, Cell]] = []
     for item in view.findings:
         word, style = _MARKS[item.level]
-        rows.append((cell(word, style), sentence(cell(f"{item.name}: ", "bold"), cell(item.text, ""))))
+        rows.append((cell(word, style), sentence(cell(item.name, "bold"), ": ", cell(item.text, ""))))
         if item.fix:
             rows.append(("", hint(item.fix)))
     yield pairs(rows)

@@ -101,7 +101,8 @@ def _decided(view: Story) -> Iterator[RenderableType]:
     for item in view.decisions:
         at = stamp(item.at, view.incident.opened)
         yield sentence(
-            cell(f"{at}  ", "dim"),
+            cell(at, "dim"),
+            "  ",
             decided(item),
             item.effect,
             f" ({item.category}, commit {item.commit[:12]})",
@@ -126,7 +127,8 @@ def _run(item: RunStory) -> Iterator[RenderableType]:
     run = item.run
     by = f", approved by {run.approved_by}" if run.approved_by else ""
     yield sentence(
-        cell(f"{short(run.id)}  ", "dim"),
+        cell(short(run.id), "dim"),
+        "  ",
         f"{run.plan} on {', '.join(run.targets)}: ",
         run.state,
         f" ({run.part}, rule {run.rule}{by})",
@@ -154,8 +156,7 @@ def _hold(item: HoldLine, opened: Millis) -> str:
     what = f"{item.plan} on {', '.join(item.targets) or '?'} since {stamp(item.since, opened)}"
     if item.released is not None:
         return f"{what}, released {stamp(item.released, opened)}: {item.why}"
-    until = "" if item.until is None else f" ({moment(item.until)} UTC)"
-    return f"{what}, lasts {item.kind}{until}"
+    return f"{what}, {lists.lasts(item)}"
 
 
 def _answered(view: Story) -> Iterator[RenderableType]:

@@ -1,0 +1,338 @@
+"""A state directory with a real database, filled through the store's own functions."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from holdfast.cli import main
+from holdfast.effects import crash_point
+from holdfast.model.actions import Connector, Plan, PlannedStep, Retry, Risk, Touches, Verify
+from holdfast.model.events import Entry, EntryKind, Event, Provenance
+from holdfast.model.policies import Category, Effect, Verdict, Voice
+from holdfast.model.records import (
+    AttemptOrder,
+    AuthLevel,
+    Choice,
+    Gate,
+    GateState,
+    InboundReply,
+    Incident,
+    IncidentState,
+    Message,
+    Outcome,
+    OutcomeKind,
+    Run,
+    RunState,
+    TimelineItem,
+)
+from holdfast.model.values import MINUTE, SECOND, Millis, Severity, Trust
+from holdfast.store import facts, gates, holds, incidents, journal, outbox, runs, timers
+from holdfast.store.database import Database, Tx
+from holdfast.store.gates import Answer
+from holdfast.store.holds import OpenHold
+from holdfast.store.outbox import MessageState
+from holdfast.store.runs import Labels
+from holdfast.store.timers import Timer
+
+POINT = crash_point("tests.integration.cli")
+COMMIT = "dir-0123456789ab"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command left behind: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its stdout, which must be one JSON document and nothing else."""
+        return msgspec.json.decode(self.out)
+
+
+Holdfast = Callable[..., Ended]
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    # short, because the path of a Unix socket has at most 107 bytes
+    directory = Path(tempfile.mkdtemp(prefix="hf-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def database(state: Path) -> Iterator[Database]:
+    opened = Database.open(state / "holdfast.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def holdfast(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Holdfast:
+    """Run one command on the state directory, and on `tmp_path/config`."""
+    for name in ("HOLDFAST_CONFIG", "HOLDFAST_STATE", "STATE_DIRECTORY", "HOLDFAST_OPERATOR", "SUDO_USER"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str) -> Ended:
+        capsys.readouterr()
+        code = main(["--state", str(state), "--config", str(tmp_path / "config"), *arguments])
+        said = capsys.readouterr()
+        return Ended(code, said.out, said.err)
+
+    return run
+
+
+def event(number: int, at: Millis, **changes: Any) -> Event:
+    """One failed probe of the shop."""
+    probe = Event(
+        id=f"probe-{number}",
+        source="shop-probe",
+        type="http.probe",
+        time=at,
+        received=at,
+        severity=Severity.ERROR,
+        subject="shop",
+        provenance=Provenance("probe", Trust.HIGH, COMMIT),
+        service="shop",
+        data={"ok": False, "status": 503},
+    )
+    return replace(probe, **changes)
+
+
+def step(action: str = "restart-unit", target: str = "web1", **changes: Any) -> PlannedStep:
+    """One bound command."""
+    planned = PlannedStep(
+        action=action,
+        connector=Connector.SSH,
+        target=target,
+        argv=("sudo", "-n", "systemctl", "restart", "--", "shop.service"),
+        params={"unit": "shop.service"},
+        risk=Risk.LOW,
+        touches=(Touches.AVAILABILITY,),
+        idempotent=True,
+        irreversible=False,
+        deadline=MINUTE,
+        retry=Retry(),
+        verify=Verify(),
+        fresh=True,
+    )
+    return replace(planned, **changes)
+
+
+RESTART = Plan("restart-unit", (step(),))
+ROLL_BACK = Plan(
+    "roll-back-release", (step("roll-back-release", argv=("sudo", "-n", "/usr/local/bin/roll-back", "shop")),)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """Writes what an outage of the shop leaves in the store. `at` is when it began."""
+
+    tx: Tx
+    at: Millis
+
+    def outage(self, number: int, title: str = "shop fails its probe (503)", **changes: Any) -> Incident:
+        """An incident with one firing as its evidence."""
+        incident = Incident(
+            id=f"i{number}-abcdefgh",
+            key=f'["service-down","shop-{number}"]',
+            type="service-down",
+            severity=Severity.CRITICAL,
+            title=title,
+            service="shop",
+            subject="shop",
+            state=IncidentState.OPEN,
+            version=1,
+            opened=self.at,
+            changed=self.at,
+        )
+        incident = replace(incident, **changes)
+        incidents.insert(self.tx, incident)
+        self.note(incident, "opened", f"opened: {title}", {"rule": "shop-down"}, seq=number)
+        incidents.fired(self.tx, incident.id, "shop-down", '["shop"]', self.at)
+        data = {
+            "rule": "shop-down",
+            "event": msgspec.to_builtins(event(number, self.at)),
+            "event_seq": number,
+            "guards": [],
+        }
+        self.note(incident, "evidence", "http.probe from shop-probe: ok=false, status=503", data, seq=number)
+        return incident
+
+    def note(
+        self, incident: Incident, kind: str, text: str, data: Any = None, *, seq: int = 0, after: Millis = 0
+    ) -> None:
+        """One line of the timeline."""
+        incidents.append(
+            self.tx, TimelineItem(incident.id, self.at + after, seq, kind, text, COMMIT, data or {})
+        )
+
+    def run(
+        self, incident: Incident, number: int, state: RunState = RunState.INEFFECTIVE, plan: Plan = RESTART
+    ) -> Run:
+        """A run that was allowed, ran once with exit code 0, and ended in `state`."""
+        made = Run(
+            id=f"r{number}-abcdefgh",
+            incident=incident.id,
+            rule="shop-down",
+            part="contain",
+            plan=plan,
+            state=state,
+            step=0,
+            created=self.at,
+            changed=self.at + 2 * SECOND,
+            evidence_seq=number,
+        )
+        runs.insert(self.tx, made, "hash")
+        voices = (
+            Voice(
+                "shop-envelope", Effect.ALLOW, "low risk, availability: within the envelope of service-down"
+            ),
+            Voice("builtin-rate", Effect.ALLOW, "0 of 3 starts within 1h"),
+        )
+        verdict = Verdict(Effect.ALLOW, Category.RULES_BASED, voices)
+        data = {"run": made.id, "verdict": msgspec.to_builtins(verdict), "steps": ["restart-unit on web1"]}
+        self.note(
+            incident, "decided", f"{plan.name}: allow (rules-based): within the envelope", data, after=10
+        )
+        order = AttemptOrder(f"{made.id}/0/1", made.id, incident.id, plan.steps[0], MINUTE)
+        runs.order(
+            self.tx,
+            order,
+            step=0,
+            number=1,
+            labels=Labels("shop", None, "service-down", "shop-down"),
+            now=self.at,
+        )
+        outcome = Outcome(
+            order.id,
+            OutcomeKind.ENDED,
+            exit_code=0,
+            output="restarting shop.service\ndone\n",
+            started=self.at + 20,
+            ended=self.at + 140,
+        )
+        runs.conclude(self.tx, outcome, self.at + 140)
+        self.note(incident, "start", "restart-unit on web1", {"attempt": order.id}, after=20)
+        if state.over:
+            self.note(
+                incident,
+                str(state),
+                f"{plan.name}: it ran, but the fault is still observed",
+                after=90 * SECOND,
+            )
+            runs.record(self.tx, made, "service-down", "shop", self.at + 90 * SECOND)
+        return made
+
+    def gate(self, incident: Incident, number: int, expires: Millis, **changes: Any) -> Gate:
+        """A question with a choice that rolls back and one that waits."""
+        gate = Gate(
+            id=f"g{number}-abcdefgh",
+            incident=incident.id,
+            rule="shop-down",
+            question="Roll shop back to the previous release?",
+            choices=(Choice("roll-back", ROLL_BACK), Choice("wait")),
+            silence="wait",
+            basis="basis",
+            state=GateState.PENDING,
+            created=self.at,
+            expires=expires,
+        )
+        gate = replace(gate, **changes)
+        gates.insert(self.tx, gate)
+        self.note(incident, "question", gate.question, {"gate": gate.id}, after=91 * SECOND)
+        return gate
+
+    def message(self, incident: Incident, number: int, state: MessageState, detail: str = "") -> None:
+        """A message to the operator that ended in `state`."""
+        message = Message(
+            f"m{number}-abcdefgh", incident.id, "ana", "mail", "Opened [critical]: shop", "body"
+        )
+        outbox.put(self.tx, message, self.at, self.at)
+        outbox.take(self.tx, message.id, self.at)
+        outbox.settle(self.tx, message.id, state, detail=detail, now=self.at)
+
+    def hold(self, run: Run, until: Millis | None = None) -> None:
+        """The run stays in place."""
+        kind = "until-clear" if until is None else "duration"
+        holds.insert(self.tx, OpenHold(run.id, run.incident, kind, self.at, None, ""))
+        if until is not None:
+            timers.put(self.tx, Timer("hold", run.id, until))
+
+    def answer(self, gate: Gate, seq: int, kind: str, receipt: str) -> None:
+        """What a reply to the question was taken for."""
+        gates.record(
+            self.tx, Answer(seq, self.at, gate.id, gate.incident, "mail", "ana", kind, "wait", receipt)
+        )
+
+    def journal(self, *bodies: tuple[EntryKind, object]) -> list[int]:
+        """Entries of the journal; a body that is bytes is written as it is."""
+        entries = [
+            Entry(
+                kind,
+                "shop-probe",
+                f"{self.at}-{i}",
+                COMMIT,
+                body if isinstance(body, bytes) else msgspec.json.encode(body),
+            )
+            for i, (kind, body) in enumerate(bodies)
+        ]
+        return journal.append(self.tx, entries, self.at)
+
+
+@pytest.fixture
+def outage(database: Database) -> Callable[[Millis], None]:
+    """Fill the store with an outage of the shop that began then, and asks."""
+
+    def fill(at: Millis) -> None:
+        with database.begin(POINT) as tx:
+            write_outage(tx, at)
+
+    return fill
+
+
+def write_outage(tx: Tx, at: Millis) -> None:
+    """i41 is open and asks g44, its run r41 did not help and holds; i7 is cleared, i3 is closed."""
+    fill = Filler(tx, at)
+    incident = fill.outage(41)
+    run = fill.run(incident, 41)
+    fill.hold(run, at + 3_600 * SECOND)
+    gate = fill.gate(incident, 44, at + 30 * MINUTE)
+    fill.answer(gate, 45, "wrong-code", "Nothing ran: that is not your code for this question.")
+    fill.message(incident, 42, MessageState.SENT)
+    fill.message(incident, 43, MessageState.FAILED, "connection refused")
+    cleared = fill.outage(
+        7,
+        "the queue is long",
+        state=IncidentState.CLEARED,
+        cleared=at + 5 * MINUTE,
+        service=None,
+        severity=Severity.WARNING,
+    )
+    fill.run(cleared, 7, RunState.VERIFIED)
+    fill.outage(3, "the disk of db1 was full", state=IncidentState.CLOSED, cleared=at)
+    reply = InboundReply(
+        "mail", "ana@example.org", "<1>", "roll-back 7kq2-m4", "g44", AuthLevel.PROVEN, "ana"
+    )
+    seqs = fill.journal(
+        (EntryKind.EVENT, event(1, at)),
+        (EntryKind.REPLY, reply),
+        (EntryKind.EVENT, b'{"broken'),
+    )
+    journal.quarantine(tx, seqs[2], "DecodeError: Input data was truncated", at)
+    journal.advance(tx, seqs[1])
+    facts.put(tx, "commit", COMMIT)
