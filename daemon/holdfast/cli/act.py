@@ -33,7 +33,7 @@ from holdfast.cli.door import (
     show,
     snapshot,
 )
-from holdfast.errors import HoldfastError, InputError
+from holdfast.errors import ConfigError, HoldfastError, InputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -300,12 +300,21 @@ def _answered(done: Journalled, question: QuestionLine, choice: str, who: str) -
 def _operator(where: Place, daemon: Daemon) -> str:
     """The only operator that there is. Raises InputError when somebody has to choose."""
     said = daemon.status().get("operators")
-    known = [str(name) for name in said] if isinstance(said, list) else sorted(snapshot(where).operators)
+    known = [str(name) for name in said] if isinstance(said, list) else _declared(where)
     if not known:
         raise Refused("the config declares no operator: add one to holdfast.yaml, then answer")
     if len(known) > 1:
         raise InputError(f"who answers? Say --operator {' or --operator '.join(known)}")
     return known[0]
+
+
+def _declared(where: Place) -> list[str]:
+    try:
+        return sorted(snapshot(where).operators)
+    except ConfigError as error:
+        raise InputError(
+            f"who answers? Say --operator NAME: the config in {where.config} cannot be read now"
+        ) from error
 
 
 COMMANDS: Final = (

@@ -57,6 +57,25 @@ def run(
     raise typer.Exit(serve(where.config, where.state, listen=None if listen is None else address(listen)))
 
 
+def rehearse(
+    leave: Annotated[
+        bool, typer.Option("--leave", help="End after the last act instead of waiting for Ctrl-C.")
+    ] = False,
+) -> None:
+    """Play three outages before your eyes, on this machine alone.
+
+    A real sshd, a real mail server, a real web service and a git repository are started on free
+    loopback ports. The service is broken three times: a restart heals it, a question comes by mail
+    and is answered, and a pushed commit changes what is done. Nothing of it is left behind.
+    """
+    from rich.console import Console
+
+    from holdfast.rehearsal.play import rehearse as play
+    from holdfast.rehearsal.screen import Screen
+
+    raise typer.Exit(play(Screen(Console(highlight=False)), stay=not leave))
+
+
 def push_hook() -> None:
     """Check what is being pushed: git calls this as the pre-receive hook of the bare repository."""
     from holdfast.config.git import check_push
@@ -121,6 +140,7 @@ COMMANDS: Final = (
         ("holdfast run", "holdfast run --config my-config --state ./state --listen 127.0.0.1:8443"),
         (OK, FAILED, BAD_INPUT),
     ),
+    Command("rehearse", rehearse, GROUP, (), ("holdfast rehearse", "holdfast rehearse --leave"), (OK, FAILED)),
     Command(
         "send",
         send,

@@ -10,7 +10,7 @@ from holdfast.conditions import RANKS, regex_problem
 from holdfast.config.fields import Field, UnknownField, Vocabulary
 from holdfast.config.references import BadReference, literal
 from holdfast.config.shape import did_you_mean
-from holdfast.config.tree import Path, Sheet, quoted
+from holdfast.config.tree import Path, Sheet, escaped, quoted
 from holdfast.model.conditions import AllOf, AnyOf, Compare, Condition, Not, Op, Over
 from holdfast.model.values import Json, Ref, Scalar
 
@@ -186,8 +186,9 @@ def _check_kind(name: str, field: Field, item: Scalar, wanted: str) -> None:
         "str": isinstance(item, str),
     }
     if not kinds.get(wanted, True):
-        quote = " (quote it)" if wanted == "str" else ""
-        raise _Wrong(f"{quoted(item)} is not {_NAMES[wanted]}, and {name} is{quote}")
+        shown = f'the text "{escaped(item)}"' if isinstance(item, str) else quoted(item)
+        right = "quote it" if wanted == "str" else "the two are never equal"
+        raise _Wrong(f"{shown} is not {_NAMES[wanted]}, and {name} is ({right})")
 
 
 def _check_words(field: Field, item: Scalar) -> None:

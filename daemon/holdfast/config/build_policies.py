@@ -11,13 +11,19 @@ from holdfast.config.catalog import Catalog
 from holdfast.config.fields import Known, of_proposal, scalar_fields_of_proposal
 from holdfast.config.papers import Papers
 from holdfast.config.references import duration
-from holdfast.config.shape import did_you_mean
+from holdfast.config.shape import close_to, did_you_mean
 from holdfast.config.tree import Sheet, quoted
 from holdfast.model.actions import Risk, Touches
 from holdfast.model.conditions import AllOf, Condition
 from holdfast.model.policies import BlastOf, BlastRadius, Effect, EffectPolicy, Envelope, Limit, Policy
 
 _BUILT_IN: Final = "builtin-"
+#: A built-in limit → the kind of policy that can take its place.
+_REPLACED_BY: Final = {
+    "builtin-rate": "limit",
+    "builtin-one-target": "blast-radius",
+    "builtin-blast-radius": "blast-radius",
+}
 #: An envelope cannot allow these: they always need a human.
 _NEVER: Final = frozenset({Touches.DATA, Touches.SCHEMA, Touches.MONEY, Touches.LEGAL})
 #: Where an action without hosts acts.
@@ -50,8 +56,10 @@ def _policy(sheet: Sheet, name: str, known: Known) -> Policy:
         sheet.say(
             ("policy",), f"names with {_BUILT_IN} are built in (take another, and say `replaces: {name}`)"
         )
-    if "replaces" in data and not {"limit", "blast-radius"} & set(data):
-        sheet.say(("replaces",), "only a `limit` or a `blast-radius` replaces a built-in limit", key=True)
+    if "replaces" in data and _REPLACED_BY[data["replaces"]] not in data:
+        sheet.say(
+            ("replaces",), f"only a `{_REPLACED_BY[data['replaces']]}` replaces {data['replaces']}", key=True
+        )
     if "envelope" in data:
         return _envelope(sheet, name, data)
     match = _match(sheet, data, known)
@@ -140,11 +148,7 @@ def _check_envelopes(papers: Papers, policies: Mapping[str, Policy]) -> None:
     for sheet in papers.of("rule").values():
         incident: Any = sheet.document.data["incident"]
         if incident["type"] not in first:
-            right = did_you_mean(incident["type"], first) if first else ""
-            hint = (
-                right
-                if right.startswith(" (did")
-                else " (add a `policy:` with an `envelope` under policies/)"
-            )
+            close = close_to(incident["type"], first, cutoff=0.85)
+            hint = f" (did you mean {close}?)" if close else " (add an `envelope` for it under policies/)"
             message = f"no envelope says what may happen for {quoted(incident['type'])}{hint}"
             sheet.say(("incident", "type"), message)

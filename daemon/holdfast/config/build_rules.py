@@ -111,11 +111,16 @@ class _RuleReader:
 
     def _event(self, path: Path, event: str) -> str:
         """A type that nobody declared is fine; one letter off a known type is a mistake."""
-        close = close_to(event, self.types) if event not in self.types else None
-        if close and self.site.sources_known:
+        close = self._misspelled(event)
+        if close:
             message = f"no source makes {quoted(event)} (did you mean {close}? else declare it under events)"
             self.sheet.say((*path, "event"), message)
         return event
+
+    def _misspelled(self, event: str) -> str | None:
+        if event in self.types or not self.site.sources_known:
+            return None
+        return close_to(event, self.types, cutoff=0.85)
 
     def _fields(self, event: str) -> Vocabulary:
         return of_event(self.site.events.get(event), self.known)
@@ -131,7 +136,7 @@ class _RuleReader:
 
     def _reach(self, when: Pattern) -> Reach | None:
         services = self.site.names("services")
-        if services is None or not self.site.sources_known:
+        if services is None or not self.site.sources_known or self._misspelled(when.event):
             return None
         return reach(when.event, when.where, self.site.sources, services)
 

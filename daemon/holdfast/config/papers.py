@@ -70,7 +70,7 @@ def _take_site(papers: Papers, documents: Sequence[Document]) -> None:
         return
     document = documents[0]
     flaws = check(document, "holdfast")
-    papers.problems.extend(flaw.problem for flaw in flaws)
+    papers.problems.extend(flaw.problem for flaw in flaws if flaw.problem)
     data: Json = document.data
     for flaw in flaws:
         entry = _entry(flaw.path)
@@ -78,8 +78,7 @@ def _take_site(papers: Papers, documents: Sequence[Document]) -> None:
         if not flaw.extra:
             papers.broken.update(_lost(entry))
     if isinstance(data, dict):
-        sound = Document(document.file, data, document.values, document.keys, document.braces)
-        papers.site = Sheet(sound, papers.problems)
+        papers.site = Sheet(document.with_data(data), papers.problems)
 
 
 def _entry(path: Path) -> Path:
@@ -119,7 +118,7 @@ def _take(papers: Papers, document: Document, kinds: Sequence[str]) -> None:
         home = next(folder for folder, own in FOLDERS.items() if kind in own)
         papers.problems.append(document.problem((kind,), f"a {kind} belongs under {home}/", key=True))
     flaws = check(document, kind)
-    papers.problems.extend(flaw.problem for flaw in flaws)
+    papers.problems.extend(flaw.problem for flaw in flaws if flaw.problem)
     name = document.data[kind]
     if not isinstance(name, str):
         return
@@ -132,8 +131,7 @@ def _take(papers: Papers, document: Document, kinds: Sequence[str]) -> None:
             return
         data = _cut(data, flaw.path)
     if isinstance(data, dict):
-        sound = Document(document.file, data, document.values, document.keys, document.braces)
-        papers.sheets[kind][name] = Sheet(sound, papers.problems)
+        papers.sheets[kind][name] = Sheet(document.with_data(data), papers.problems)
 
 
 def _unknown_kind(document: Document) -> Problem:

@@ -72,8 +72,10 @@ def misfit(param: Param, value: Scalar) -> str | None:
         return _int_misfit(param, value)
     if not isinstance(value, str):
         return f"{quoted(value)} is no text (quote it)"
-    if not value or value.startswith("-") or not value.isprintable():
-        return f"{quoted(value)} is empty, begins with - or holds a control character, which no parameter may"
+    if value.startswith("-"):
+        return f"{quoted(value)} begins with -, which a program could take for an option"
+    if not value or not value.isprintable():
+        return f"{quoted(value)} holds a control character" if value else "the value is empty"
     if value in param.never_in:
         return f"{quoted(value)} is in never_in"
     return _text_misfit(param, value)

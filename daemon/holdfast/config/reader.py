@@ -128,6 +128,7 @@ class _Composer:
     values: dict[Path, Place] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
     braces: set[Path] = field(default_factory=set)
+    holes: set[Path] = field(default_factory=set)
     anchored: bool = False
 
     def documents(self) -> Iterator[Document]:
@@ -140,7 +141,7 @@ class _Composer:
                 return
             if not isinstance(event, yaml.DocumentStartEvent):
                 continue
-            self.values, self.keys, self.braces = {}, {}, set()
+            self.values, self.keys, self.braces, self.holes = {}, {}, set(), set()
             root = self._next()
             data = self._value(root, ())
             if data is None:
@@ -148,7 +149,9 @@ class _Composer:
             if not isinstance(data, dict):
                 self._say(root, (), "a document is `key: value` lines, and its first key says what it is")
                 continue
-            yield Document(self.file, data, self.values, self.keys, frozenset(self.braces))
+            yield Document(
+                self.file, data, self.values, self.keys, frozenset(self.braces), frozenset(self.holes)
+            )
 
     def _refuse_directives(self) -> None:
         for number, line in enumerate(self.lines):
@@ -180,6 +183,10 @@ class _Composer:
             return Place(self.first_line + 1, 1)
         return Place(self.first_line + mark.line + 1, mark.column + 1)
 
+    def _refuse(self, event: yaml.Event, path: Path, message: str) -> None:
+        self.holes.add(path)
+        self._say(event, path, message)
+
     def _say(self, event: yaml.Event, path: Path, message: str) -> None:
         place = self._place(event.start_mark)
         self.problems.append(Problem(self.file, *place, spelled(path), message))
@@ -200,12 +207,16 @@ class _Composer:
         return None  # an alias, already refused
 
     def _refuse_anchor(self, event: yaml.Event, path: Path) -> None:
-        if getattr(event, "anchor", None) is not None and not self.anchored:
-            self.anchored = True
-            message = "anchors and aliases are not supported (write the value out; quote text with & or *)"
-            self._say(event, path, message)
-        if (tag := getattr(event, "tag", None)) is not None:
-            self._say(event, path, f"the tag {escaped(tag)} is not supported (quote what is text)")
+        if getattr(event, "anchor", None) is not None:
+            self.holes.add(path)
+            if not self.anchored:
+                self.anchored = True
+                right = "write the value out; quote text with & or *"
+                self._say(event, path, f"anchors and aliases are not supported ({right})")
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            shown = escaped(tag.replace("tag:yaml.org,2002:", "!!"))
+            self._refuse(event, path, f"the tag {shown} is not supported (quote what is text)")
 
     def _sequence(self, path: Path) -> list[Json]:
         items: list[Json] = []
@@ -235,16 +246,16 @@ class _Composer:
     def _key(self, event: yaml.Event, path: Path) -> str | None:
         """The key as written, or None after saying why it cannot be one."""
         if not isinstance(event, yaml.ScalarEvent):
-            self._say(event, path, "a key is one word (write $x instead of {x}, or quote it)")
+            self._refuse(event, path, "a key is one word (write $x instead of {x}, or quote it)")
             self._value(event, (*path, "?"))
             return None
         self._refuse_anchor(event, path)
         if not event.style and event.value in {"", "<<"}:
             what = "merge keys are not supported (write the keys out)" if event.value else "a key is missing"
-            self._say(event, path, what)
+            self._refuse(event, path, what)
             return None
         if _UNREADABLE.search(event.value) or "\n" in event.value:
-            self._say(event, path, "a key holds a control character")
+            self._refuse(event, path, "a key holds a control character")
             return None
         first = self.keys.get((*path, event.value))
         if first is not None:
@@ -254,12 +265,12 @@ class _Composer:
     def _scalar(self, event: yaml.ScalarEvent, path: Path) -> Json:
         if event.style:
             if _UNREADABLE.search(event.value):
-                self._say(event, path, "the text holds a control character (leave it out)")
+                self._refuse(event, path, "the text holds a control character (leave it out)")
             return str(event.value)
         try:
             return resolve(event.value)
         except AmbiguousScalar as error:
-            self._say(event, path, str(error))
+            self._refuse(event, path, str(error))
             return None
 
     def _refuse_cut(self, event: yaml.Event, path: Path) -> None:
@@ -269,7 +280,7 @@ class _Composer:
         line, column = self._place(event.end_mark)
         rest = self.lines[line - self.first_line - 1][column - 1 :]
         if _COMMENT.match(rest):
-            self._say(event, path, "the text ends where the ` #` begins (quote it)")
+            self._refuse(event, path, "the text ends where the ` #` begins (quote it)")
 
 
 def _is_bare(event: yaml.ScalarEvent) -> bool:

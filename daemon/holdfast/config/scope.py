@@ -45,6 +45,7 @@ class Scope:
     guards: frozenset[str]
     reach: Reach | None
     needs: set[str] = field(default_factory=set)
+    said: set[str] = field(default_factory=set)
 
     def flaw(self, ref: Ref, *, incident: bool = True) -> str | None:
         """Why a reference cannot stand in this rule, or None. `incident` says whether one is open."""
@@ -87,8 +88,9 @@ class Scope:
         return flaw
 
     def _bound(self, ref: Ref, what: str, lacks: str) -> str | None:
-        if self.reach is None or not getattr(self.reach, lacks):
+        if self.reach is None or not getattr(self.reach, lacks) or what in self.said:
             return None
+        self.said.add(what)  # one mistake is one line
         right = f"bind its source to one with `{what}:`, or add `{what}: {{ne: null}}` to where"
         return f"{quoted(str(ref))} needs a {what}, and an event {self.event} may come without one ({right})"
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Final
 
+import msgspec
 from jsonschema import ValidationError
 
+from holdfast.config.scalars import AmbiguousScalar, resolve
 from holdfast.config.schemas import validator
 from holdfast.config.tree import Document, Path, escaped, quoted
 from holdfast.errors import Problem
 from holdfast.model.values import Json
 
+_MOST_LISTED: Final = 20
+#: Text that YAML reads as itself without quotes, also between brackets.
+_PLAIN: Final = re.compile(r"(?:[A-Za-z0-9$/.]|-[^\s])(?:[^:#,\[\]{}\s]|:(?=\S)| (?=[^\s#]))*")
 _TYPES: Final = {
     "string": "text", "integer": "a whole number", "number": "a number",
     "boolean": "true or false", "object": "a mapping", "array": "a list", "null": "nothing",
@@ -22,10 +28,13 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One wrong part. What is merely `extra` can be left out, and the rest still be understood."""
+    """One wrong part. What is merely `extra` can be left out, and the rest still be understood.
+
+    `problem` is None where another problem says it already.
+    """
 
     path: Path
-    problem: Problem
+    problem: Problem | None
     extra: bool = False
 
 
@@ -61,34 +70,37 @@ def check(document: Document, kind: str) -> list[Flaw]:
     """Every way in which the document is not what its schema describes."""
     errors = [_Finding.of(error) for error in validator(kind).iter_errors(document.data)]
     suggested = {found for error in errors for found in _suggestions(error)}
-    closed = {error.path for error in errors if error.keyword == "maxProperties"}
-    flaws: dict[tuple[Path, str], Flaw] = {}
+    shut = {error.path for error in errors if error.keyword == "maxProperties" or error.about_key}
+    flaws = {(path, ""): Flaw(path, None) for path in document.holes}
     for error in errors:
-        path = error.path
-        if any(path[:length] in closed for length in range(len(path))):
-            continue
-        if error.keyword == "required" and (path, _missing(error)) in suggested:
-            continue
+        said = any(error.path[:length] in document.holes for length in range(len(error.path) + 1))
+        said = said or any(error.path[:length] in shut for length in range(len(error.path)))
+        said = said or (error.path in shut and not (error.about_key or error.keyword == "maxProperties"))
+        said = said or (error.keyword == "required" and (error.path, _missing(error)) in suggested)
         for flaw in _flaws(document, error):
-            flaws.setdefault((flaw.path, flaw.problem.message), flaw)
+            words = flaw.problem.message if flaw.problem else ""
+            flaws.setdefault((flaw.path, words), replace(flaw, problem=None) if said else flaw)
     return list(flaws.values())
 
 
-def close_to(word: str, known: Iterable[str]) -> str | None:
-    """The known word that differs from this one by a slip of the hand, or None."""
-    return next(iter(get_close_matches(word, sorted(known), n=1, cutoff=0.85)), None)
+def close_to(word: str, known: Iterable[str], cutoff: float = 0.75) -> str | None:
+    """The known word that was probably meant, or None."""
+    names = sorted(known)
+    close = get_close_matches(word.lower(), names, n=1, cutoff=cutoff)
+    longer = [name for name in names if len(word) >= 3 and name.startswith(word.lower())]
+    return next(iter(close or longer), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` (did you mean ...?)` where something similar is known, else what is known, else nothing."""
     names = sorted(known)
-    close = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    close = close_to(word, names)
     if close:
-        return f" (did you mean {close[0]}?)"
+        return f" (did you mean {close}?)"
     if not names:
         return ""
-    listed = ", ".join(names[:16])
-    return f" (there is {listed}{', …' if len(names) > 16 else ''})"
+    listed = ", ".join(names[:_MOST_LISTED])
+    return f" (there is {listed}{', …' if len(names) > _MOST_LISTED else ''})"
 
 
 def _flaws(document: Document, error: _Finding) -> Iterable[Flaw]:
@@ -96,7 +108,9 @@ def _flaws(document: Document, error: _Finding) -> Iterable[Flaw]:
         known = error.schema.get("properties", {})
         say = _said(error)
         for key in _unknown(error):
-            message = f"unknown key {quoted(key)}{did_you_mean(key, known)}{f'; {say}' if say else ''}"
+            close = close_to(key, known)
+            message = f"unknown key {quoted(key)}{did_you_mean(key, known)}"
+            message += f"; {say}" if say and not close else ""
             inner = (*error.path, key)
             yield Flaw(inner, document.problem(inner, message, key=True), extra=True)
         return
@@ -112,8 +126,9 @@ def _suggestions(error: _Finding) -> Iterable[tuple[Path, str]]:
     """The missing keys that an unknown key was probably meant to be."""
     if error.keyword == "additionalProperties":
         for key in _unknown(error):
-            for match in get_close_matches(key.lower(), error.schema.get("properties", {}), n=1, cutoff=0.6):
-                yield error.path, match
+            close = close_to(key, error.schema.get("properties", {}))
+            if close:
+                yield error.path, close
 
 
 def _missing(error: _Finding) -> str:
@@ -124,7 +139,8 @@ def _said(error: _Finding) -> str:
     return str(error.schema.get("x-say", {}).get(error.keyword, ""))
 
 
-def _title(schema: Mapping[str, Any]) -> str:
+def title_of(schema: Mapping[str, Any]) -> str:
+    """What a schema calls its values: its title, else the names of its types."""
     if "title" in schema:
         return str(schema["title"])
     kinds = schema.get("type", [])
@@ -134,19 +150,28 @@ def _title(schema: Mapping[str, Any]) -> str:
 def _right(error: _Finding) -> str:
     """What would be right, in brackets."""
     examples = error.schema.get("examples", [])
-    said = _said(error) or (f"for example {_flow(examples[0])}" if examples else "")
+    said = _said(error) or (f"for example {flow(examples[0])}" if examples else "")
     return f" ({said})" if said else ""
 
 
-def _flow(value: Json) -> str:
+def flow(value: Json) -> str:
     """A value as one would write it in one line of YAML."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
+        return "[" + ", ".join(flow(item) for item in value) + "]"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, str) and not _is_plain(value):
+        return msgspec.json.encode(value).decode()
     return str(value)
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        return bool(_PLAIN.fullmatch(text)) and resolve(text) == text
+    except AmbiguousScalar:
+        return False
 
 
 def _shown(error: _Finding) -> str:
@@ -160,33 +185,33 @@ def _wrong_type(error: _Finding, document: Document) -> str:
         word = escaped(next(iter(error.instance)).removeprefix("$"))
         return f"YAML reads {{{word}}} as a mapping (write ${word} or quote it)"
     if error.instance is None:
-        return f"this is empty, and {_title(error.schema)} belongs here{_right(error)}"
+        return f"this is empty, and {title_of(error.schema)} belongs here{_right(error)}"
     plain = isinstance(error.instance, bool | int | float)
     if wanted == "string" and plain and not _said(error) and not error.schema.get("x-secret"):
         return f"{_shown(error)} is no text (quote it)"
-    return f"{_shown(error)} is not {_title(error.schema)}{_right(error)}"
+    return f"{_shown(error)} is not {title_of(error.schema)}{_right(error)}"
 
 
 def _wrong_enum(error: _Finding, _document: Document) -> str:
-    allowed = [_flow(item) for item in error.value]
+    allowed = [flow(item) for item in error.value]
     if _said(error):
         return f"{quoted(error.instance)} is not known{_right(error)}"
     if len(allowed) == 1:
         return f"{quoted(error.instance)} is not right (write {allowed[0]})"
-    close = get_close_matches(str(error.instance).lower(), allowed, n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]}?" if close else f"write {', '.join(allowed[:-1])} or {allowed[-1]}"
+    close = close_to(str(error.instance), allowed)
+    hint = f"did you mean {close}?" if close else f"write {', '.join(allowed[:-1])} or {allowed[-1]}"
     return f"{quoted(error.instance)} is not {error.schema.get('title', 'known')} ({hint})"
 
 
 def _wrong_pattern(error: _Finding, _document: Document) -> str:
-    return f"{_shown(error)} is not {_title(error.schema)}{_right(error)}"
+    return f"{_shown(error)} is not {title_of(error.schema)}{_right(error)}"
 
 
 def _required(error: _Finding, _document: Document) -> str:
     missing = _missing(error)
     schema = error.schema.get("properties", {}).get(missing, {})
     examples = schema.get("examples", [])
-    return f"`{missing}` is missing" + (f" (for example {missing}: {_flow(examples[0])})" if examples else "")
+    return f"`{missing}` is missing" + (f" (for example {missing}: {flow(examples[0])})" if examples else "")
 
 
 def _one_of(error: _Finding, _document: Document) -> str:
@@ -204,7 +229,7 @@ def _dependent(error: _Finding, _document: Document) -> str:
 
 
 def _too_few(error: _Finding, _document: Document) -> str:
-    return _said(error) or f"this is empty, and {_title(error.schema)} belongs here{_right(error)}"
+    return _said(error) or f"this is empty, and {title_of(error.schema)} belongs here{_right(error)}"
 
 
 def _too_many(error: _Finding, _document: Document) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from holdfast.errors import Problem
@@ -32,6 +32,8 @@ class Document:
     keys: Mapping[Path, Place] = field(default_factory=dict)
     #: Mappings of one bare word, `{x}`: most likely meant as text.
     braces: frozenset[Path] = frozenset()
+    #: Values that the reader refused: what stands in their place means nothing.
+    holes: frozenset[Path] = frozenset()
 
     @property
     def kind(self) -> str:
@@ -51,6 +53,10 @@ class Document:
                 return place
             path = path[:-1]
         return self.values.get((), Place(1, 1))
+
+    def with_data(self, data: dict[str, Json]) -> Document:
+        """The same document with other data."""
+        return replace(self, data=data)
 
     def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
         """A problem with the value at `path` (or with its key)."""

@@ -51,6 +51,8 @@ class Mailbox:
 
     def above(self, uid: int) -> list[int]:
         """UIDs greater than `uid`, ascending."""
+        # what is announced from here on may have come too late for the answer to this search
+        self._box.client.untagged_responses.pop("EXISTS", None)
         # `N:*` also returns the last mail when none is newer
         return sorted(found for found in self._uids(f"UID {uid + 1}:*") if found > uid)
 
@@ -70,7 +72,10 @@ class Mailbox:
         return None
 
     def wait(self, seconds: float, wake: int) -> None:
-        """Return when something may have arrived, when `wake` becomes readable, or after a while."""
+        """Return when something may have arrived since the last `above`, when `wake` becomes readable,
+        or after a while."""
+        if "EXISTS" in self._box.client.untagged_responses:
+            return  # the server said so along with another answer, and IDLE would not say it again
         poller = select.poll()
         poller.register(wake, select.POLLIN)
         if not self._can_idle:

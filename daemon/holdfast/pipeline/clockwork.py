@@ -10,7 +10,7 @@ import msgspec
 from holdfast.memory import incident as memory
 from holdfast.model.events import Switch, Tick
 from holdfast.model.records import IncidentState, RunState
-from holdfast.model.values import MINUTE
+from holdfast.model.values import MINUTE, SECOND
 from holdfast.pipeline import actions, faults, holds, questions, replies
 from holdfast.pipeline.actions import GRACE
 from holdfast.pipeline.work import STOPPED, Work
@@ -111,7 +111,12 @@ def _retry(work: Work, run_id: str) -> None:
 
 def _close(work: Work, incident_id: str) -> None:
     incident = incidents.find(work.tx, incident_id)
-    if incident is not None and incident.state is IncidentState.CLEARED:
+    if incident is None or incident.state is not IncidentState.CLEARED:
+        return
+    if any(not run.state.over for run in runs.of_incident(work.tx, incident_id)):
+        # what is still being observed belongs to this incident
+        timers.put(work.tx, Timer("close", incident_id, work.now + SECOND))
+    else:
         memory.close(work.tx, incident, work.now)
         work.note(incident_id, "closed", "closed: it stayed away")
 

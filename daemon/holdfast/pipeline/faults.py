@@ -32,7 +32,7 @@ def on_firing(work: Work, firing: Firing) -> None:
         work.note(
             incident.id,
             how.value,
-            f"{how.value}: {incident.title}",
+            incident.title,
             {"rule": rule.name, "severity": str(incident.severity)},
         )
     key = firing_key(firing.key)

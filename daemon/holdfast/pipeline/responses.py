@@ -81,12 +81,12 @@ def _start(work: Work, rule: Rule, response: Response, item: Ask | Do) -> bool:
     wanted = (
         Truth.TRUE if item.condition is None else evaluate(item.condition, _state(work, response, incident))
     )
+    question = Scope(work.snapshot, rule, response.event, incident).text(item.question)
     if wanted is Truth.FALSE:
-        work.note(incident.id, "skipped", f"not asked, its condition is false: {item.question}")
+        work.note(incident.id, "skipped", f"not asked, its condition is false: {question}")
         return False
-    scope = Scope(work.snapshot, rule, response.event, incident)
     choices = actions.choices(work, cause, item.choices)
-    questions.ask(work, cause, scope.text(item.question), choices, silence=item.silence, within=item.within)
+    questions.ask(work, cause, question, choices, silence=item.silence, within=item.within)
     return True
 
 

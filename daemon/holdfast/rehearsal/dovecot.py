@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from holdfast.errors import HoldfastError
 
 _START_S: Final = 15.0
-_STOP_S: Final = 5.0
+_STOP_S: Final = 1.0
 _TRIES: Final = 3
 #: Dovecot refuses to run as root; then it runs as this account.
 _UNPRIVILEGED: Final = "nobody"

@@ -61,7 +61,11 @@ class MailServers:
             client.ehlo("client.lab.test")
             if account is not None:
                 client.login(account, self.accounts[account])
-            client.sendmail(sender, [recipient], mail if isinstance(mail, bytes) else mail.as_bytes())
+            client.sendmail(
+                sender,
+                [recipient],
+                mail if isinstance(mail, bytes) else mail.as_bytes(policy=email.policy.SMTP),
+            )
 
     def deliver(self, raw: bytes, recipient: str, sender: str = "") -> None:
         """Put a mail into a mailbox by LMTP as it is, as a provider would that adds nothing."""
@@ -102,6 +106,10 @@ class MailServers:
         """Forget the mail numbers of an INBOX, as a restored or migrated mailbox does (new UIDVALIDITY)."""
         self._dovecot.stop()
         self._dovecot.forget_numbers(account)
+        stopped = int(time.time())
+        pause = threading.Event()
+        while int(time.time()) == stopped:  # Dovecot takes the second of the clock as the new number
+            pause.wait(0.05)
         self._dovecot.start()
 
 

@@ -126,8 +126,8 @@ class _Play:
         self.screen.step("the shop's process is killed again")
         self.scene.on_host("crash")
         self.until("hold", "show-page")
-        self.until("verified", "restart-shop")
-        self.until("attempt", "hide-page")
+        self.until("released", "show-page")
+        self.until("verified", "undo show-page", "restart-shop")
 
     def show_records(self) -> None:
         """The incidents, as they are remembered."""
@@ -142,16 +142,19 @@ class _Play:
                 head = f"{incident.id}  {incident.type}  {incident.state}  commit {story[0].commit[:12]}"
                 self.screen.code(head, "\n".join(lines), "text")
 
-    def until(self, kind: str, words: str) -> TimelineItem:
-        """Show the timeline until a line of this kind has these words; HoldfastError if none comes."""
+    def until(self, kind: str, *words: str) -> None:
+        """Show the timeline until each of the words was in a line of this kind; else HoldfastError."""
+        missing = set(words)
         deadline = time.monotonic() + WITHIN
         while time.monotonic() < deadline:
             for item in self.follow():
-                if item.kind == kind and words in item.text:
-                    return item
+                if item.kind == kind:
+                    missing -= {word for word in missing if word in item.text}
+            if not missing:
+                return
             self._still_up()
             time.sleep(_LOOK_EVERY)
-        raise HoldfastError(f"no {kind!r} about {words!r} within {WITHIN:.0f} s; see {self._log()}")
+        raise HoldfastError(f"no {kind!r} about {sorted(missing)} within {WITHIN:.0f} s; see {self._log()}")
 
     def follow(self) -> list[TimelineItem]:
         """Show what is new and return it, up to the first line that somebody may be waiting for."""

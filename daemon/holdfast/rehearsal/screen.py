@@ -59,7 +59,7 @@ class Screen:
     def code(self, title: str, text: str, language: str) -> None:
         """A file, a mail or the answer of a command."""
         shown = Syntax(text.rstrip(), language, background_color="default", word_wrap=True)
-        self._console.print(Panel(shown, title=title, title_align="left", border_style="dim"))
+        self._console.print(Panel(shown, title=Text(title), title_align="left", border_style="dim"))
 
     def say(self, text: str, style: str = "") -> None:
         """A plain sentence."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import RenderableType
 
@@ -19,7 +20,11 @@ from holdfast.cli.views import (
     RunList,
 )
 from holdfast.cli.words import ago, moment, short, shown, span
-from holdfast.model.values import Json, Millis
+from holdfast.model.values import Millis
+
+#: What nobody reads in a list; the JSON has it.
+_DULL: Final = frozenset({"digest", "boot", "started", "ended", "output"})
+_EMPTY: Final = (None, "", [], {})
 
 
 def incidents(view: IncidentList, now: Millis) -> Iterator[RenderableType]:
@@ -76,7 +81,9 @@ def gist(item: EntryLine) -> str:
         # a reply may hold a code that still counts: only its first word is shown
         words = str(body.get("text", "")).split()
         return f"{shown(body.get('sender'))}: {words[0] if words else ''}"
-    return " ".join(f"{name}={shown(value)}" for name, value in body.items() if _says_something(value))
+    return " ".join(
+        f"{name}={shown(value)}" for name, value in body.items() if name not in _DULL and value not in _EMPTY
+    )
 
 
 def runs(view: RunList, now: Millis) -> Iterator[RenderableType]:
@@ -161,7 +168,3 @@ def lasts(item: HoldLine) -> str:
 def _held(item: HoldLine) -> Cell:
     undo = f"; then {', '.join(item.undo)}" if item.undo else ""
     return f"{item.plan} on {', '.join(item.targets) or '?'}, {lasts(item)}{undo}"
-
-
-def _says_something(value: Json) -> bool:
-    return value not in (None, "", [], {})

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from rich.console import RenderableType
 
 from holdfast.cli.doctor import Finding, Health, Level
 from holdfast.cli.render import lists
-from holdfast.cli.render.paper import Cell, cell, heading, hint, listing, pairs, sentence
+from holdfast.cli.render.paper import Cell, cell, heading, hint, indented, listing, pairs, sentence
 from holdfast.cli.standing import Standing, Stored, text_of
-from holdfast.cli.words import ago, short
+from holdfast.cli.words import ago, count, short, shown
 from holdfast.model.values import Json, Millis
 
-_MARKS = {Level.GOOD: ("ok", "green"), Level.NOTE: ("note", "yellow"), Level.BAD: ("BAD", "bold red")}
+_PROBLEMS: Final = 5
+_MARKS: Final = {Level.GOOD: ("ok", "green"), Level.NOTE: ("note", "yellow"), Level.BAD: ("BAD", "bold red")}
 
 
 def standing(view: Standing, now: Millis) -> Iterator[RenderableType]:
@@ -72,7 +74,10 @@ def _facts(stored: Stored, daemon: Mapping[str, Json] | None, now: Millis) -> li
     )
     rows: list[tuple[Cell, Cell]] = [
         ("config", cell(commit or "none yet", "")),
-        ("journal", f"{stored.journal} entries, {stored.behind} not decided on yet{received}"),
+        (
+            "journal",
+            f"{count(stored.journal, 'entry', 'entries')}, {stored.behind} not decided on yet{received}",
+        ),
         ("incidents", _tally(stored.incidents) or "none yet"),
         ("runs", _tally(stored.runs) or "none under way"),
         ("questions", f"{len(stored.questions)} waiting"),
@@ -83,7 +88,13 @@ def _facts(stored: Stored, daemon: Mapping[str, Json] | None, now: Millis) -> li
         rows.append(("messages", cell(f"not delivered: {_tally(stored.messages)}", "yellow")))
     if stored.quarantined:
         rows.append(
-            ("set aside", cell(f"{stored.quarantined} entries (`holdfast events --quarantined`)", "yellow"))
+            (
+                "set aside",
+                cell(
+                    f"{count(stored.quarantined, 'entry', 'entries')} (`holdfast events --quarantined`)",
+                    "yellow",
+                ),
+            )
         )
     return rows
 
@@ -98,10 +109,13 @@ def _problems(daemon: Mapping[str, Json] | None) -> Iterator[RenderableType]:
             yield cell(f"{name}: {said}", "yellow")
     problem = text_of(daemon, "config_problem")
     if problem is not None:
-        yield cell(f"the newest config was refused: {problem.splitlines()[0]}", "yellow")
+        for row in problem.splitlines()[:_PROBLEMS]:
+            yield indented(cell(row, "yellow"), 2)
     refused = daemon.get("refused")
     for name, number in (refused if isinstance(refused, dict) else {}).items():
-        yield cell(f"source {name}: {number} events were refused because too much was waiting", "yellow")
+        yield cell(
+            f"source {name}: {shown(number)} events were refused because too much was waiting", "yellow"
+        )
 
 
 def _tally(counts: Mapping[str, int]) -> str:

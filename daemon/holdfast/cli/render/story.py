@@ -11,11 +11,12 @@ from holdfast.cli.render import lists
 from holdfast.cli.render.paper import Cell, cell, heading, hint, indented, listing, pairs, sentence
 from holdfast.cli.story import AttemptLine, DecisionLine, MessageLine, RunStory, StepLine, Story
 from holdfast.cli.views import HoldLine, IncidentLine, QuestionLine
-from holdfast.cli.words import block, moment, short, span
+from holdfast.cli.words import block, line, moment, short, span
 from holdfast.model.values import DAY, Millis
 
 _EVIDENCE: Final = 8
 _OUTPUT: Final = 12
+_DETAIL: Final = 120
 
 
 def story(view: Story, now: Millis) -> Iterator[RenderableType]:
@@ -192,7 +193,7 @@ def _told(view: Story) -> Iterator[RenderableType]:
 
 
 def _message(item: MessageLine) -> str:
-    detail = f" ({item.detail})" if item.detail and item.state != "sent" else ""
+    detail = f" ({line(item.detail, _DETAIL)})" if item.detail and item.state != "sent" else ""
     return f"{item.operator} by {item.channel}: {item.title}{detail}"
 
 

@@ -1,0 +1,1 @@
+"""Hands: typed parameters, bound plans, connectors with receipts, and the workers that use them."""

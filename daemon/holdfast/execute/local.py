@@ -1,0 +1,130 @@
+"""Attempts on the daemon's own machine: the same wrapper, detached from the daemon.
+
+The wrapper leads a session of its own, so that the death of the daemon neither ends the command nor
+loses its receipt. Under systemd the unit has to leave it alone: `KillMode=process`.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from holdfast.errors import ConnectorError
+from holdfast.execute import receipt, wrapper
+from holdfast.execute.connector import Ending
+from holdfast.execute.receipt import Report
+from holdfast.model.records import AttemptOrder, OutcomeKind
+
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ANSWER_S: Final = 15.0
+#: On top of a deadline: TERM, two seconds, KILL, two more at worst, the receipt, and a loaded machine.
+GRACE_S: Final = 16.0
+
+
+def environment() -> dict[str, str]:
+    """What a local command finds in its environment: nothing of the daemon's own."""
+    return {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": str(Path.home()), "SHELL": "/bin/sh"}
+
+
+class LocalConnector:
+    """Runs unprivileged steps here; receipts are kept in `state`."""
+
+    def __init__(self, state: Path, *, env: Mapping[str, str] | None = None, shell: str = "/bin/sh") -> None:
+        self._state = str(state.absolute())
+        self._env = dict(environment() if env is None else env)
+        self._shell = shell
+        self._boot: str | None = None
+        self._lock = threading.Lock()
+        self._left: list[subprocess.Popen[bytes]] = []
+        self._stopped, self._stop = os.pipe()  # closing the second wakes whoever reads from us
+        self._closed = False
+
+    def boot(self, target: str) -> str:
+        """This boot and the memory of `state`; read once."""
+        del target
+        boot = self._boot
+        if boot is None:
+            nonce = wrapper.new_nonce()
+            boot = receipt.boot_of(self._ask(wrapper.boot_words(self._state, nonce), nonce, _ANSWER_S))
+            self._boot = boot
+        return boot
+
+    def run(self, order: AttemptOrder, boot: str) -> Ending:
+        """One attempt; see Connector."""
+        nonce = wrapper.new_nonce()
+        limit = wrapper.deadline_s(order) + GRACE_S
+        report = self._ask(wrapper.run_words(order, self._state, nonce), nonce, limit)
+        if report is None:
+            return Ending(OutcomeKind.UNKNOWN, detail="its supervisor did not report")
+        refusal = receipt.started_nothing(report)
+        if refusal is not None:
+            self._boot = None  # asking for the boot makes the state directory again, if it can
+            raise ConnectorError(f"this machine: {refusal}")
+        return receipt.ending(report, boot) or Ending(OutcomeKind.UNKNOWN, detail="it is running already")
+
+    def status(self, order: AttemptOrder, boot: str) -> Ending | None:
+        """What the receipts say about an attempt; see Connector."""
+        nonce = wrapper.new_nonce()
+        report = self._ask(wrapper.status_words(order, self._state, nonce), nonce, _ANSWER_S)
+        if report is None:
+            raise ConnectorError(f"the receipts in {self._state} cannot be read")
+        return receipt.ending(report, boot)
+
+    def close(self) -> None:
+        """Stop waiting; what runs goes on without us."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._stop)
+
+    def _ask(self, words: Sequence[str], nonce: str, limit: float) -> Report | None:
+        argv = wrapper.local_argv(self._shell, words)
+        if self._closed:
+            raise ConnectorError("the daemon is stopping")
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+                env=self._env,
+            )
+        except OSError as error:
+            raise ConnectorError(f"{self._shell} cannot be started here: {error}") from error
+        try:
+            return receipt.parse(self._read(process, nonce, limit), nonce)
+        finally:
+            self._reap(process)
+
+    def _read(self, process: subprocess.Popen[bytes], nonce: str, limit: float) -> bytes:
+        """What it says until its last line, its end, the limit, or our own end."""
+        data = bytearray()
+        until = time.monotonic() + limit
+        stdout = process.stdout
+        if stdout is None:
+            raise AssertionError
+        with stdout, selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            selector.register(self._stopped, selectors.EVENT_READ)
+            while not receipt.is_whole(data, nonce) and len(data) < receipt.MAX_ANSWER:
+                ready = selector.select(max(0.0, until - time.monotonic()))
+                if not ready or any(key.fd == self._stopped for key, _ in ready):
+                    break
+                piece = os.read(stdout.fileno(), 65536)
+                if not piece:
+                    break
+                data += piece
+        return bytes(data)
+
+    def _reap(self, process: subprocess.Popen[bytes]) -> None:
+        """It ends by itself in a moment, or long after we have gone: never wait for it."""
+        with self._lock:
+            self._left = [left for left in (*self._left, process) if left.poll() is None]
