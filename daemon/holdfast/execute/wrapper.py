@@ -32,7 +32,11 @@ def new_nonce() -> str:
 
 def claim_name(attempt: str) -> str:
     """An attempt id as the one file name that stands for it: different ids, different names."""
-    name = re.sub(r"[^A-Za-z0-9_/-]", lambda found: "+" + found.group().encode().hex() + "+", attempt)
+    name = re.sub(
+        r"[^A-Za-z0-9_/-]",
+        lambda found: "+" + found.group().encode("utf-8", "surrogatepass").hex() + "+",
+        attempt,
+    )
     name = name.replace("/", ".")
     if not re.fullmatch(r"[A-Za-z0-9_+][A-Za-z0-9_+.-]{0,199}", name):
         raise ConnectorError(f"the attempt id {attempt[:80]!r} cannot name a receipt: nothing was started")
