@@ -140,7 +140,9 @@ COMMANDS: Final = (
         ("holdfast run", "holdfast run --config my-config --state ./state --listen 127.0.0.1:8443"),
         (OK, FAILED, BAD_INPUT),
     ),
-    Command("rehearse", rehearse, GROUP, (), ("holdfast rehearse", "holdfast rehearse --leave"), (OK, FAILED)),
+    Command(
+        "rehearse", rehearse, GROUP, (), ("holdfast rehearse", "holdfast rehearse --leave"), (OK, FAILED)
+    ),
     Command(
         "send",
         send,

@@ -20,11 +20,11 @@ from holdfast.cli.views import (
     RunList,
 )
 from holdfast.cli.words import ago, moment, short, shown, span
-from holdfast.model.values import Millis
+from holdfast.model.values import Json, Millis
 
 #: What nobody reads in a list; the JSON has it.
 _DULL: Final = frozenset({"digest", "boot", "started", "ended", "output"})
-_EMPTY: Final = (None, "", [], {})
+_EMPTY: Final[tuple[Json, ...]] = (None, "", [], {})
 
 
 def incidents(view: IncidentList, now: Millis) -> Iterator[RenderableType]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -42,6 +43,9 @@ STYLES: Final = {
     "observe": "dim",
 }
 
+#: The last column of a table is at least so wide.
+_COLUMN: Final = 30
+
 Cell = str | Text
 
 
@@ -67,22 +71,46 @@ def hint(text: str) -> Text:
     return Text(line(text), "dim")
 
 
-def listing(headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, header: bool = True) -> Table:
-    """A table whose columns keep their width, except the last, which wraps."""
-    table = Table(
-        box=None,
-        pad_edge=False,
-        show_edge=False,
-        show_header=header,
-        header_style="dim",
-        padding=(0, 2, 0, 0),
-    )
-    for index, name in enumerate(headers):
-        last = index + 1 == len(headers)
-        table.add_column(name, no_wrap=not last, overflow="fold" if last else "ellipsis")
-    for row in rows:
-        table.add_row(*(cell(item) for item in row))
-    return table
+def listing(headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, header: bool = True) -> Listing:
+    """Rows in columns that keep their width, except the last, which wraps."""
+    cells = tuple(tuple(cell(item) for item in row) for row in rows)
+    return Listing(tuple(headers) if header else ("",) * len(headers), cells, header)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table; where the terminal is too narrow for one, two lines for each row."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[Text, ...], ...]
+    header: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Choose by the width that there is."""
+        columns = zip(*self.rows, strict=True)
+        fixed = sum(2 + max(part.cell_len for part in column) for column in [*columns][:-1])
+        if options.max_width - fixed >= _COLUMN:
+            yield self._table()
+            return
+        for row in self.rows:
+            yield Text("  ").join(row[:-1])
+            yield Padding(row[-1], (0, 0, 0, 4))
+
+    def _table(self) -> Table:
+        table = Table(
+            box=None,
+            pad_edge=False,
+            show_edge=False,
+            show_header=self.header,
+            header_style="dim",
+            padding=(0, 2, 0, 0),
+        )
+        for index, name in enumerate(self.headers):
+            last = index + 1 == len(self.headers)
+            table.add_column(name, no_wrap=not last, overflow="fold" if last else "ellipsis")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
 
 
 def pairs(rows: Sequence[tuple[Cell, Cell]], *, indent: int = 0) -> RenderableType:
