@@ -26,8 +26,8 @@ _REPLACED_BY: Final = {
 }
 #: An envelope cannot allow these: they always need a human.
 _NEVER: Final = frozenset({Touches.DATA, Touches.SCHEMA, Touches.MONEY, Touches.LEGAL})
-#: Where an action without hosts acts.
-_LOCAL: Final = frozenset({"local", "localhost"})
+#: The target of what runs on the machine of Holdfast itself.
+_LOCAL: Final = frozenset({"local"})
 
 
 def build_policies(papers: Papers, site: Site, catalog: Catalog) -> dict[str, Policy]:

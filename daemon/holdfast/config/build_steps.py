@@ -53,11 +53,15 @@ class Steps:
 
     def _target(self, path: Path, data: Mapping[str, Any]) -> Ref | str | None:
         at = data.get("at")
-        remote = any(leaf.connector is Connector.SSH for leaf in self.catalog.leaves(data["do"]))
+        leaves = list(self.catalog.leaves(data["do"]))
+        remote = any(leaf.connector is Connector.SSH for leaf in leaves)
         if at is None:
             flaw = self.scope.target_flaw("$service.hosts", None) if remote else None
             if flaw:
                 self.sheet.say((*path, "do"), f"without `at` it runs on the hosts of the service: {flaw}")
+            return None
+        if leaves and not remote:
+            self.sheet.say((*path, "at"), "it runs on the machine of Holdfast (leave `at` out)")
             return None
         flaw = self.scope.target_flaw(at, self.site.names("hosts"))
         if flaw:

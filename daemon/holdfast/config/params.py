@@ -82,8 +82,8 @@ def misfit(param: Param, value: Scalar) -> str | None:
 
 
 def _int_misfit(param: Param, value: Scalar) -> str | None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        return f"{quoted(value)} is not a whole number"
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return f"{quoted(value)} is not a whole number from 0 on"
     if param.minimum is not None and value < param.minimum:
         return f"{value} is less than {param.minimum}"
     if param.maximum is not None and value > param.maximum:
