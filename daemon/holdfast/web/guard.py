@@ -86,6 +86,7 @@ class Guard(HttpToolsProtocol):
         self._unfinished = 0  # bytes of a head whose end is not yet there
         self._head = 0  # bytes of the head as it was parsed
         self._refused: Answer | None = None
+        self._ended = False  # the client has said all that it will say
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Enter the crowd, or be told that there is no room."""
@@ -108,6 +109,11 @@ class Guard(HttpToolsProtocol):
             self._unfinished += len(data)
             if self._unfinished > self.crowd.limits.head_bytes:
                 self._end(_HEAD_TOO_LARGE)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that is done with sending may still wait for its answers."""
+        self._ended = True
+        return self.phase is Phase.ANSWER
 
     def on_message_begin(self) -> None:
         """A request begins: its head has its own time and room."""
@@ -139,7 +145,10 @@ class Guard(HttpToolsProtocol):
         """The answer is out; the next request may come, or one that waits is taken up."""
         super().on_response_complete()
         if self.phase is Phase.ANSWER:
-            self._rest(busy=bool(self.pipeline))
+            busy = not self.cycle.response_complete  # of the newest request
+            self._rest(busy=busy)
+            if self._ended and not busy:
+                self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed."""
