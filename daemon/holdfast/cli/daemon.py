@@ -77,7 +77,10 @@ def rehearse(
 
 
 def push_hook() -> None:
-    """Check what is being pushed: git calls this as the pre-receive hook of the bare repository."""
+    """Check what is being pushed.
+
+    git calls this as the pre-receive hook of the bare repository.
+    """
     from holdfast.config.git import check_push
 
     said = check_push(sys.stdin, Path(os.environ.get("GIT_DIR", ".")))

@@ -13,7 +13,7 @@ from holdfast.store.database import Tx
 from holdfast.store.outbox import MessageState
 
 #: What the pipeline keeps in the store for us, by name.
-_STOPPED, _COMMIT = "stopped", "commit"
+STOPPED, COMMIT = "stopped", "commit"
 _AT_MOST = 20
 
 
@@ -60,8 +60,8 @@ def stored(tx: Tx) -> Stored:
         str(state): number for state, number in outbox.count(tx).items() if state is not MessageState.SENT
     }
     return Stored(
-        commit=facts.get(tx, _COMMIT),
-        stopped=facts.get(tx, _STOPPED) == "1",
+        commit=facts.get(tx, COMMIT),
+        stopped=facts.get(tx, STOPPED) == "1",
         journal=head,
         cursor=cursor,
         behind=head - cursor,
