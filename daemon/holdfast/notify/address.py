@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 _REF: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_LOCAL_MAX: Final = 64  # RFC 5321: servers may refuse more
 
 
 def with_ref(address: str, ref: str) -> str:
@@ -18,6 +19,10 @@ def with_ref(address: str, ref: str) -> str:
         raise ValueError(f"{address!r} is no plain mail address: write it as name@domain, without a plus")
     if not _REF.fullmatch(ref):
         raise ValueError(f"{ref!r} cannot stand in a mail address: use lower-case letters, digits, - . _")
+    if len(local) + 1 + len(ref) > _LOCAL_MAX:
+        raise ValueError(
+            f"{address!r} is too long for a reference: what is before the @ may have 64 characters"
+        )
     return f"{local}+{ref}@{domain}"
 
 

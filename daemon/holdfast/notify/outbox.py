@@ -179,7 +179,9 @@ class Outbox:
             return _failed(message, f"channel {message.channel!r} is not declared: add it under `channels:`")
         try:
             url = self._secret(channel.url)
-        except Exception as error:  # noqa: BLE001  whatever the keeper of secrets raises
+        except HoldfastError as error:
+            return _failed(message, f"the URL of channel {message.channel!r} cannot be read: {error}")
+        except Exception as error:  # noqa: BLE001  its text may hold the secret
             what = f"the URL of channel {message.channel!r} ({channel.url}) cannot be read"
             return _failed(message, f"{what} ({type(error).__name__}): put it where secrets are kept")
         try:

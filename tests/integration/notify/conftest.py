@@ -87,6 +87,12 @@ def book(db: Database) -> Journal:
 
 
 @pytest.fixture
+def journal_of() -> Callable[[Database], Journal]:
+    """`journal_of(db)`: a journal in a store of the test's own."""
+    return Journal
+
+
+@pytest.fixture
 def courier() -> Iterator[Courier]:
     """A courier with the real process."""
     courier = Courier()

@@ -72,7 +72,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("title", HOSTILE)
-def test_a_hostile_title_cannot_add_a_header_or_a_recipient(mail: MailServers, courier: Courier, title: str) -> None:
+def test_a_hostile_title_cannot_add_a_header_or_a_recipient(
+    mail: MailServers, courier: Courier, title: str
+) -> None:
     url = mail.smtp_url("holdfast", "founder@lab.test")
 
     sent = courier.send(Order("m1", url, title, "honest body", "holdfast+g1@lab.test"))
@@ -86,7 +88,9 @@ def test_a_hostile_title_cannot_add_a_header_or_a_recipient(mail: MailServers, c
     assert len(arrived.get_all("Subject", [""])) == 1
 
 
-@pytest.mark.parametrize("body", ["\r\n.\r\nMAIL FROM:<x@y>\r\n", ".\n..\n.", "From forged\n\nFrom here", "\x00\x1b[2J|"])
+@pytest.mark.parametrize(
+    "body", ["\r\n.\r\nMAIL FROM:<x@y>\r\n", ".\n..\n.", "From forged\n\nFrom here", "\x00\x1b[2J|"]
+)
 def test_a_hostile_body_stays_a_body(mail: MailServers, courier: Courier, body: str) -> None:
     url = mail.smtp_url("holdfast", "founder@lab.test")
 
@@ -126,7 +130,9 @@ def test_a_refusal_is_a_failure_with_its_code(web: Any, courier: Courier) -> Non
     assert (sent.state, sent.detail) == (FAILED, "the service refused the message with code 503")
 
 
-def test_a_service_that_takes_the_message_and_hangs_up_leaves_it_unconfirmed(web: Any, courier: Courier) -> None:
+def test_a_service_that_takes_the_message_and_hangs_up_leaves_it_unconfirmed(
+    web: Any, courier: Courier
+) -> None:
     web.codes = [0]
 
     sent = courier.send(order(f"json://127.0.0.1:{web.port}/t0ken"))
@@ -175,12 +181,17 @@ def test_an_smtp_server_that_dies_after_the_data_leaves_it_unconfirmed(courier: 
 def test_a_formatted_message_that_is_refused_is_sent_again_as_plain_text(web: Any, courier: Courier) -> None:
     web.codes = [400]
 
-    sent = courier.send(Order("m1", f"json://127.0.0.1:{web.port}/?format=html", "t", "1 < 2\nnext", timeout=20_000))
+    sent = courier.send(
+        Order("m1", f"json://127.0.0.1:{web.port}/?format=html", "t", "1 < 2\nnext", timeout=20_000)
+    )
 
     assert sent.state is SENT
     assert "plain text" in sent.detail
     assert "400" in sent.detail
-    assert [str(body["message"]).rstrip() for body in web.bodies] == ["1&nbsp;&lt;&nbsp;2<br/>next", "1 < 2\nnext"]
+    assert [str(body["message"]).rstrip() for body in web.bodies] == [
+        "1&nbsp;&lt;&nbsp;2<br/>next",
+        "1 < 2\nnext",
+    ]
 
 
 def test_a_refused_plain_message_is_not_sent_again(web: Any, courier: Courier) -> None:
@@ -207,7 +218,8 @@ def test_many_hung_targets_delay_no_healthy_one(web: Any, courier: Courier, hung
             for number in range(7)
         ]
         quick = [
-            pool.submit(courier.send, order(f"json://127.0.0.1:{web.port}/", f"quick{number}")) for number in range(5)
+            pool.submit(courier.send, order(f"json://127.0.0.1:{web.port}/", f"quick{number}"))
+            for number in range(5)
         ]
         quick_states = [one.result(20).state for one in quick]
         slow_were_out = not any(one.done() for one in slow)
@@ -218,11 +230,17 @@ def test_many_hung_targets_delay_no_healthy_one(web: Any, courier: Courier, hung
     assert slow_states == [UNCONFIRMED] * 7
 
 
-def test_a_process_full_of_stuck_sends_is_replaced(web: Any, courier: Courier, hung: int, until: Callable[..., None]) -> None:
+def test_a_process_full_of_stuck_sends_is_replaced(
+    web: Any, courier: Courier, hung: int, until: Callable[..., None]
+) -> None:
     courier.send(order(f"json://127.0.0.1:{web.port}/"))
     first = courier.pid
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(courier.send, [order(f"json://127.0.0.1:{hung}/?rto=60", f"s{n}", 200) for n in range(8)]))
+        list(
+            pool.map(
+                courier.send, [order(f"json://127.0.0.1:{hung}/?rto=60", f"s{n}", 200) for n in range(8)]
+            )
+        )
 
     sent = courier.send(order(f"json://127.0.0.1:{web.port}/"))
 
@@ -298,7 +316,9 @@ def test_an_idle_process_is_stopped_and_started_again_on_demand(web: Any, until:
     assert again.state is SENT
 
 
-def test_the_process_ends_when_the_daemon_is_killed(web: Any, tmp_path: Path, until: Callable[..., None]) -> None:
+def test_the_process_ends_when_the_daemon_is_killed(
+    web: Any, tmp_path: Path, until: Callable[..., None]
+) -> None:
     code = (
         "import sys\n"
         "from holdfast.notify.courier import Courier\n"
@@ -308,7 +328,9 @@ def test_the_process_ends_when_the_daemon_is_killed(web: Any, tmp_path: Path, un
         "print(courier.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )
-    daemon = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    daemon = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert daemon.stdout is not None
         child = int(daemon.stdout.readline())

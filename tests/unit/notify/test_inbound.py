@@ -208,7 +208,8 @@ def test_only_the_beginning_of_a_huge_mail_is_looked_at() -> None:
 
 def nested(depth: int) -> bytes:
     head = b"".join(
-        b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (level, level) for level in range(depth)
+        b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (level, level)
+        for level in range(depth)
     )
     return FROM.encode() + head + b"\r\napprove\r\n"
 
@@ -256,16 +257,21 @@ VALUES = st.one_of(
     st.sampled_from([
         b"founder@lab.test", b"multipart/mixed; boundary=b", b"multipart/mixed; boundary=", b"text/html",
         b"text/plain; charset=\x80", b"text/plain; charset*=utf-8''%E2%80%99", b"=?utf-8?b?////?=", b"base64",
-        b"quoted-printable", b"x-uuencode", b"message/rfc822", b"message/external-body", b"text/plain; x*1*=y",
+        b"quoted-printable", b"x-uuencode", b"message/rfc822", b"message/external-body",
+        b"text/plain; x*1*=y",
         b"attachment; filename*0*=u''%00", b"mx.lab.test; dmarc=pass header.from=lab.test",
     ]),
 )  # fmt: skip
-BODIES = st.one_of(st.binary(max_size=400), st.sampled_from([b"--b\r\n\r\nx\r\n--b--", b"begin 644 x\n#86)C\nend\n"]))
+BODIES = st.one_of(
+    st.binary(max_size=400), st.sampled_from([b"--b\r\n\r\nx\r\n--b--", b"begin 644 x\n#86)C\nend\n"])
+)
 
 
 @settings(max_examples=400)
 @given(st.lists(st.tuples(HEADERS, VALUES), max_size=12), BODIES)
-def test_any_mail_of_odd_headers_is_read_without_an_exception(lines: list[tuple[bytes, bytes]], body: bytes) -> None:
+def test_any_mail_of_odd_headers_is_read_without_an_exception(
+    lines: list[tuple[bytes, bytes]], body: bytes
+) -> None:
     raw = b"".join(name + b": " + value + b"\r\n" for name, value in lines) + b"\r\n" + body
 
     found = heard(raw)

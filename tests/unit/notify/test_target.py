@@ -75,21 +75,33 @@ def test_a_body_keeps_its_lines_and_loses_control_characters() -> None:
 
 REFUSED = "Socket Exception: HTTPConnectionPool: NewConnectionError: Connection refused"
 HTTP_TIMEOUT = "Socket Exception: HTTPConnectionPool(host='h', port=1): Read timed out. (read timeout=4.0)"
-LATE = "Socket Exception: Max retries exceeded (Caused by ConnectTimeoutError('timed out. (connect timeout=4.0)'))"
+LATE = "Socket Exception: Max retries (Caused by ConnectTimeoutError('timed out. (connect timeout=4.0)'))"
 ABORTED = "Socket Exception: ('Connection aborted.', RemoteDisconnected('Remote end closed connection'))"
 
 
 @pytest.mark.parametrize(
     ("logs", "state", "word"),
     [
-        ([("WARNING", f'{SMTP} to "h"'), ("DEBUG", "Socket Exception: timed out")], "failed", "no connection"),
+        (
+            [("WARNING", f'{SMTP} to "h"'), ("DEBUG", "Socket Exception: timed out")],
+            "failed",
+            "no connection",
+        ),
         ([("WARNING", "x"), ("DEBUG", REFUSED)], "failed", "no connection"),
         ([("WARNING", "x"), ("DEBUG", LATE)], "failed", "no connection"),
         ([("WARNING", "x"), ("DEBUG", HTTP_TIMEOUT)], "unconfirmed", "may have arrived"),
         ([("WARNING", "x"), ("DEBUG", ABORTED)], "unconfirmed", "may have arrived"),
-        ([("DEBUG", "Socket Exception: Connection unexpectedly closed: timed out")], "unconfirmed", "may have"),
+        (
+            [("DEBUG", "Socket Exception: Connection unexpectedly closed: timed out")],
+            "unconfirmed",
+            "may have",
+        ),
         ([("DEBUG", "Socket Exception: {'a@b': (550, b'no such user')}")], "failed", "code 550"),
-        ([("DEBUG", "Socket Exception: (535, b'5.7.8 bad')"), ("WARNING", SMTP)], "failed", "check user, password"),
+        (
+            [("DEBUG", "Socket Exception: (535, b'5.7.8 bad')"), ("WARNING", SMTP)],
+            "failed",
+            "check user, password",
+        ),
         ([("WARNING", "Failed to send: Internal Server Error, error=503.")], "failed", "code 503"),
         ([], "failed", "gave no code"),
     ],
