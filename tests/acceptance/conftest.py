@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -71,11 +71,16 @@ class Process:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 return False
-            with contextlib.suppress(httpx.HTTPError, ValueError):
+            if self.listens():
                 self.port = self.control("GET", "/status")["port"]
                 return True
             _PAUSE.wait(0.02)
         raise AssertionError(f"the daemon is not up after {UP_WITHIN} s:\n{self.log()}")
+
+    def listens(self) -> bool:
+        """Whether somebody is behind the control socket; a killed daemon leaves its file behind."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.state / "control.sock")) == 0
 
     def control(self, method: str, path: str, **arguments: Any) -> Any:
         transport = httpx.HTTPTransport(uds=str(self.state / "control.sock"))

@@ -45,11 +45,11 @@ incident: {type: lab, severity: error, title: "fault $e.data.n", key: [$e.id]}
 clears: {after: 1h}
 per: [id]
 contain:
-  - {do: leave-a-mark, at: local, with: {n: $e.data.n}}
+  - {do: leave-a-mark, with: {n: $e.data.n}}
 ---
 action: leave-a-mark
 doc: Append one line.
-local: {argv: [/bin/sh, -c, 'echo "$1" >> "$2"', mark, $n, "@EFFECTS@"]}
+local: {argv: [/bin/sh, -c, 'echo "$$1" >> "$$2"', mark, $n, "@EFFECTS@"]}
 params: {n: {type: int, min: 0, max: 1000000}}
 verify: none
 undo: none
@@ -67,12 +67,12 @@ envelope: {incident_type: lab, allow: {risk: low, touches: [availability]}}
 ---
 policy: lab-rate
 doc: No rate in the lab.
-limit: {per: [action, target], max: 1000000, within: 1h}
+limit: {per: [action, target], max: 100000, within: 1h}
 replaces: builtin-rate
 ---
 policy: lab-targets
 doc: The lab acts on one machine all the time.
-blast-radius: {of: service, at_once: 1000000}
+blast-radius: {of: service, at_once: 100000}
 replaces: builtin-one-target
 """
 

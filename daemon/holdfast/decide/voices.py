@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from holdfast.conditions import evaluate
-from holdfast.decide.builtin import ENVELOPE, GUARD, KILL_SWITCH, MODE
+from holdfast.decide.builtin import ENVELOPE, GUARD, KILL_SWITCH, LOCK, MODE
 from holdfast.model.actions import Touches
 from holdfast.model.policies import (
     BlastOf,
@@ -133,6 +133,9 @@ def standing_voices(proposal: Proposal, *, stopped: bool) -> list[Voice]:
     if proposal.guarded:
         why = f"`unless` holds right now: {', '.join(sorted(proposal.guarded))}"
         voices.append(Voice(GUARD, Effect.HUMAN, why))
+    if proposal.locked_by is not None:
+        why = f"{proposal.target} is locked: nobody knows how run {proposal.locked_by} ended there"
+        voices.append(Voice(LOCK, Effect.HUMAN, why))
     return voices
 
 

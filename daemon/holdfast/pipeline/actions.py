@@ -27,7 +27,7 @@ from holdfast.model.records import (
 )
 from holdfast.model.rules import Do
 from holdfast.model.values import SECOND, Millis
-from holdfast.pipeline import messages, questions, verdicts
+from holdfast.pipeline import locks, messages, questions, verdicts
 from holdfast.pipeline.scope import Scope
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import holds, incidents, runs, timers
@@ -273,6 +273,7 @@ def _unknown(work: Work, run: Run, attempt: Attempt, outcome: Outcome) -> None:
         _retry_later(work, run, attempt)
         return
     cause = cause_of(work, run)
+    locks.lock(work, step.target, run.id)
     end(
         work,
         run,

@@ -12,7 +12,7 @@ from holdfast.gate.judge import Judgement, JudgementKind
 from holdfast.gate.reply import parse
 from holdfast.model.actions import Action
 from holdfast.model.records import AuthLevel, Gate, GateState, InboundReply, RunState
-from holdfast.pipeline import actions, holds, messages, questions
+from holdfast.pipeline import actions, holds, locks, messages, questions
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import gates, incidents, runs, timers
 from holdfast.store.gates import Answer
@@ -115,6 +115,8 @@ def _decide(work: Work, gate: Gate, reply: InboundReply, ruling: Judgement) -> b
         {"gate": gate.id, "choice": chosen.name},
     )
     holds.on_answer(work, gate.incident, gate.rule)
+    if chosen.name in {questions.RUN_AGAIN, questions.LEAVE}:
+        _looked_at(work, gate)
     cause = _cause(work, gate)
     run = None if gate.run is None else runs.find(work.tx, gate.run)
     if run is not None and chosen.plan is not None:
@@ -125,6 +127,13 @@ def _decide(work: Work, gate: Gate, reply: InboundReply, ruling: Judgement) -> b
         actions.take(work, replace(cause, approved_by=who), chosen.plan)
     work.settled.append((gate.incident, gate.rule))
     return True
+
+
+def _looked_at(work: Work, gate: Gate) -> None:
+    """Whoever answers a question about an unknown end has seen to the target."""
+    for run in runs.of_incident(work.tx, gate.incident):
+        if run.rule == gate.rule and run.state is RunState.UNKNOWN:
+            locks.free(work, run.id)
 
 
 def _gate_of(work: Work, reply: InboundReply) -> Gate | None:

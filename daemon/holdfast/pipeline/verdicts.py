@@ -11,6 +11,7 @@ from holdfast.model.policies import BlastRadius, Limit, Origin, Proposal, Usage,
 from holdfast.model.records import Choice
 from holdfast.model.rules import Mode
 from holdfast.model.snapshot import Snapshot
+from holdfast.pipeline import locks
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import runs
 
@@ -18,6 +19,9 @@ from holdfast.store import runs
 def judge(work: Work, cause: Cause, step: PlannedStep, run: str, *, retry: bool = False) -> Verdict:
     """What policy says about one step now."""
     proposal = _proposal(work.snapshot, cause, step, retry=retry)
+    holder = locks.held_by(work, step.target)
+    if holder is not None:
+        proposal = replace(proposal, locked_by=holder)
     policies = tuple(work.snapshot.policies.values())
     usages = {policy.name: _usage(work, policy, proposal, run) for policy in needed(proposal, policies)}
     return decide(proposal, policies, usages, stopped=work.stopped)

@@ -246,6 +246,9 @@ def tail(tx: Tx, after: int, limit: int) -> list[tuple[int, TimelineItem]]:
     """What was added to any incident's story after an item number, with the numbers."""
     rows = tx.execute(select(timeline).where(timeline.c.item > after).order_by(timeline.c.item).limit(limit))
     return [
-        (row.item, TimelineItem(row.incident, row.at, row.seq, row.kind, row.text, row.commit, _json(row.data)))
+        (
+            row.item,
+            TimelineItem(row.incident, row.at, row.seq, row.kind, row.text, row.commit, _json(row.data)),
+        )
         for row in rows
     ]

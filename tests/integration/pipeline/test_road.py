@@ -246,6 +246,7 @@ def test_denying_a_run_needs_no_code_and_ends_it(world: World) -> None:
 
 def test_a_cleared_incident_closes_and_the_next_fault_is_a_new_one(world: World) -> None:
     world.probe(ok=False, times=3)
+    world.ends(world.ready()[0])
     world.probe(ok=True, times=2)
     world.pass_time(HOUR)
     closed = world.incidents()[0].state
@@ -476,3 +477,30 @@ def test_hostile_event_text_reaches_titles_without_control_characters(
         )
 
     assert world.incidents()[0].title == "down: x Bcc: a@b [2J"
+
+
+def unknown_roll_back(world: World) -> None:
+    to_question(world)
+    (question,) = world.questions()
+    world.answers(question, f"roll-back {world.code(question)}")
+    world.ends(world.ready()[0], OutcomeKind.UNKNOWN)
+
+
+def test_a_target_with_an_unknown_end_is_not_touched_again_without_a_human(world: World) -> None:
+    unknown_roll_back(world)
+    for _ in range(3):
+        world.now += 1000
+        world.event("http.probe", source="blog-probe", service="blog", ok=False)
+    asked = [question.question for question in world.questions()]
+
+    assert world.ready() == []
+    assert any("web1 is locked" in question for question in asked)
+
+
+def test_answering_the_question_about_an_unknown_end_frees_the_target(world: World) -> None:
+    unknown_roll_back(world)
+    (question,) = world.questions()
+    answer = world.answers(question, f"run-again {world.code(question)}")
+
+    assert answer.kind == "accepted"
+    assert [order.step.action for order in world.ready()] == ["roll-back-release"]

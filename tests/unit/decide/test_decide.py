@@ -231,6 +231,13 @@ def test_the_mode_of_the_rule_decides_how_far_it_may_go(origin: Origin, mode: Mo
     assert verdict_on(replace(RESTART, origin=origin, mode=mode)).effect is effect
 
 
+def test_a_target_that_nobody_knows_about_asks_and_names_the_run():
+    verdict = verdict_on(replace(RESTART, locked_by="r7-lab"))
+
+    assert verdict.effect is Effect.HUMAN
+    assert any("r7-lab" in voice.why for voice in verdict.voices if voice.policy == "builtin-target-lock")
+
+
 def test_a_guard_that_holds_asks_first():
     verdict = verdict_on(replace(RESTART, guarded=("deploy", "backup")))
 
