@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from holdfast.errors import DaemonUnreachable, HoldfastError, InputError, Overlo
 from holdfast.model.values import Json
 
 #: The daemon waits up to ten seconds for its own decision; reading a large config may take longer.
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=3.0)
+_CONNECT: Final = 3.0
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=_CONNECT)
 _PLAIN: Final = "application/json"
 
 
@@ -38,8 +40,8 @@ class Journalled:
 class Daemon:
     """The daemon behind one control socket."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, path: Path) -> None:
+        self._socket = path
 
     def send(self, body: bytes, source: str, media: str = _PLAIN) -> Journalled:
         """Hand over events as if a declared source had sent them."""
@@ -95,14 +97,43 @@ class Daemon:
         media: str = _PLAIN,
         params: Mapping[str, str] | None = None,
     ) -> httpx.Response:
+        _knock(self._socket)
         transport = httpx.HTTPTransport(uds=str(self._socket))
         try:
             with httpx.Client(transport=transport, base_url="http://holdfast", timeout=_TIMEOUT) as client:
                 return client.request(
                     method, path, content=body, params=params, headers={"content-type": media}
                 )
-        except (httpx.TransportError, OSError) as error:
-            raise DaemonUnreachable(_why_not(self._socket, error)) from error
+        except httpx.TimeoutException as error:
+            raise DaemonUnreachable(
+                f"the daemon at {self._socket} does not answer in time: see its log, and `holdfast status`"
+            ) from error
+        except httpx.TransportError as error:
+            raise DaemonUnreachable(
+                f"the daemon at {self._socket} ended while it was asked: see its log, and `holdfast status`"
+            ) from error
+
+
+def _knock(path: Path) -> None:
+    """Connect once, for the reason why it cannot be done. Raises DaemonUnreachable with what to do."""
+    try:
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_CONNECT)
+            knocking.connect(str(path))
+    except FileNotFoundError as error:
+        raise DaemonUnreachable(
+            f"no daemon answers: there is no {path}. Start it (systemctl start holdfast), "
+            "or name its state directory with --state"
+        ) from error
+    except PermissionError as error:
+        raise DaemonUnreachable(
+            f"{path} belongs to another user: run this as root or as the daemon's user"
+        ) from error
+    except OSError as error:
+        raise DaemonUnreachable(
+            f"no daemon answers at {path} ({error.strerror or error}): start it (systemctl start holdfast), "
+            "and see its log if it has ended"
+        ) from error
 
 
 def _encoded(**values: object) -> bytes:
@@ -122,22 +153,3 @@ def _error(status: int, content: Mapping[str, Any]) -> HoldfastError:
     if status in {429, 503}:
         return Overloaded(said)
     return InputError(said) if status < 500 else HoldfastError(said)
-
-
-def _why_not(socket: Path, error: Exception) -> str:
-    """What stands between us and the daemon, and what to do about it."""
-    try:
-        there = socket.exists()
-    except PermissionError:
-        there, error = True, PermissionError()
-    if not there:
-        return (
-            f"no daemon answers: there is no {socket}. Start it (systemctl start holdfast), "
-            "or name its state directory with --state"
-        )
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    if isinstance(cause, PermissionError) or "Permission denied" in str(error):
-        return f"{socket} belongs to another user: run this as root or as the daemon's user"
-    if isinstance(error, httpx.TimeoutException):
-        return f"the daemon at {socket} does not answer in time: see `holdfast status` and its log"
-    return f"no daemon answers at {socket}: it has ended; start it (systemctl start holdfast) and see its log"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +16,11 @@ import msgspec
 import pytest
 
 from holdfast.cli import main
+from holdfast.cli.door import now
 from holdfast.effects import crash_point
-from holdfast.model.actions import Connector, Plan, PlannedStep, Retry, Risk, Touches, Verify
+from holdfast.errors import ConfigError, Problem
+from holdfast.journal import Journal
+from holdfast.model.actions import Connector, Plan, PlannedStep, Retry, Risk, Service, Touches, Verify
 from holdfast.model.events import Entry, EntryKind, Event, Provenance
 from holdfast.model.policies import Category, Effect, Verdict, Voice
 from holdfast.model.records import (
@@ -33,6 +39,7 @@ from holdfast.model.records import (
     RunState,
     TimelineItem,
 )
+from holdfast.model.snapshot import Operator, Snapshot, Source, SourceKind
 from holdfast.model.values import MINUTE, SECOND, Millis, Severity, Trust
 from holdfast.store import facts, gates, holds, incidents, journal, outbox, runs, timers
 from holdfast.store.database import Database, Tx
@@ -41,6 +48,8 @@ from holdfast.store.holds import OpenHold
 from holdfast.store.outbox import MessageState
 from holdfast.store.runs import Labels
 from holdfast.store.timers import Timer
+from holdfast.web.control import ControlDoors, control_app
+from holdfast.web.serve import Served, serve_unix
 
 POINT = crash_point("tests.integration.cli")
 COMMIT = "dir-0123456789ab"
@@ -295,14 +304,24 @@ class Filler:
 
 
 @pytest.fixture
-def outage(database: Database) -> Callable[[Millis], None]:
-    """Fill the store with an outage of the shop that began then, and asks."""
+def filling(database: Database) -> Callable[[Millis], contextlib.AbstractContextManager[Filler]]:
+    """`with filling(at) as fill:` writes things that began then, in one transaction."""
 
-    def fill(at: Millis) -> None:
+    @contextlib.contextmanager
+    def begin(at: Millis) -> Iterator[Filler]:
         with database.begin(POINT) as tx:
-            write_outage(tx, at)
+            yield Filler(tx, at)
 
-    return fill
+    return begin
+
+
+@pytest.fixture
+def outage(database: Database) -> Millis:
+    """An outage of the shop that began 200 seconds ago, and asks; when it began."""
+    at = now() - 200 * SECOND
+    with database.begin(POINT) as tx:
+        write_outage(tx, at)
+    return at
 
 
 def write_outage(tx: Tx, at: Millis) -> None:
@@ -336,3 +355,70 @@ def write_outage(tx: Tx, at: Millis) -> None:
     journal.quarantine(tx, seqs[2], "DecodeError: Input data was truncated", at)
     journal.advance(tx, seqs[1])
     facts.put(tx, "commit", COMMIT)
+
+
+class Control:
+    """The real control door on a real socket; `decide` is what the pipeline made of a sequence number."""
+
+    def __init__(self, database: Database, socket: Path, snapshot: Snapshot) -> None:
+        self.decide: Callable[[int], Any] = lambda seq: {"seq": seq}
+        self.problems: list[Problem] = []
+        self.hangs = False
+        self._socket, self._snapshot = socket, snapshot
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.journal = Journal(database, now, on_commit=lambda _: None)
+        self.journal.start()
+        self._served = self._do(self._serve())
+
+    def stop(self) -> None:
+        """Close the socket; twice is once."""
+        if self._thread.is_alive():
+            self._do(self._served.stop())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10)
+            self._loop.close()
+            self.journal.stop()
+
+    async def _serve(self) -> Served:
+        doors = ControlDoors(
+            snapshot=lambda: self._snapshot,
+            append=self.journal.append_async,
+            clock=now,
+            handled=self._handled,
+            reload=self._reload,
+            status=lambda: {
+                "version": "9.9.9",
+                "commit": COMMIT,
+                "operators": sorted(self._snapshot.operators),
+            },
+            wait=0.2,
+        )
+        return await serve_unix(control_app(doors), self._socket)
+
+    async def _handled(self, seq: int) -> Any:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return self.decide(seq)
+
+    async def _reload(self) -> Any:
+        if self.problems:
+            raise ConfigError(self.problems)
+        return {"commit": "new", "previous": COMMIT, "changed": True}
+
+    def _do(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+
+@pytest.fixture
+def control(database: Database, state: Path) -> Iterator[Control]:
+    snapshot = Snapshot(
+        COMMIT,
+        services={"shop": Service("shop")},
+        sources={"ops": Source("ops", SourceKind.WEBHOOK, type="ops.alarm", service="shop")},
+        operators={"ana": Operator("ana", ("mail",))},
+    )
+    served = Control(database, state / "control.sock", snapshot)
+    yield served
+    served.stop()
