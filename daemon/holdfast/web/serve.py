@@ -26,11 +26,19 @@ SWEEP: Final = 1.0
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to whoever owns the process, and says when it is up."""
+    """A server that leaves the signals to whoever owns the process, says when it is up, and looks
+    over its connections once a second instead of waking up ten times."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
         super().__init__(config)
+        self.crowd = crowd
         self.up = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Begin to shut down."""
+        self.should_exit = True
+        self._leaving.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -40,17 +48,23 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    async def main_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            self.crowd.sweep(loop.time())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP):
+                    await self._leaving.wait()
+
 
 class Served:
     """A server that is up. `port` is the bound one (0 for a Unix socket); `address` is for people."""
 
-    def __init__(self, address: str, port: int, server: _Server, crowd: Crowd, bound: socket.socket) -> None:
+    def __init__(self, address: str, port: int, server: _Server, bound: socket.socket) -> None:
         self.address = address
         self.port = port
         self._server = server
-        self._crowd = crowd
         self._running = asyncio.create_task(server.serve(sockets=[bound]))
-        self._sweeping = asyncio.create_task(self._sweep())
 
     async def up(self) -> None:
         """Wait until requests are taken."""
@@ -58,21 +72,17 @@ class Served:
         await asyncio.wait([up, self._running], return_when=asyncio.FIRST_COMPLETED)
         up.cancel()
         if self._running.done():
-            self._sweeping.cancel()
             self._running.result()
+
+    async def ended(self) -> None:
+        """Wait until the server has ended, and raise what ended it."""
+        await asyncio.shield(self._running)
 
     async def stop(self) -> None:
         """Take no new connection, let requests under way end within the grace, and hang up."""
-        self._server.should_exit = True
+        self._server.leave()
         await self._running
-        self._sweeping.cancel()
-        self._crowd.abort()
-
-    async def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SWEEP)
-            self._crowd.sweep(loop.time())
+        self._server.crowd.abort()
 
 
 async def serve_tcp(app: ASGIApp, host: str, port: int, *, limits: Limits = LIMITS) -> Served:
@@ -123,7 +133,7 @@ async def _serve(app: ASGIApp, bound: socket.socket, address: str, port: int, li
         timeout_keep_alive=round(limits.idle),
         timeout_graceful_shutdown=limits.grace,
     )
-    served = Served(address, port, _Server(config), crowd, bound)
+    served = Served(address, port, _Server(config, crowd), bound)
     await served.up()
     return served
 

@@ -278,7 +278,7 @@ def test_whoever_only_takes_up_room_makes_room(open_door) -> None:
                 one.sendall(b"POST /events HTTP/1.1\r\n" if number % 2 else b"")
 
         assert works(door)
-        assert len(door.served._crowd) <= 20
+        assert len(door.served._server.crowd) <= 20
 
 
 def test_when_all_are_at_work_one_more_is_told_to_come_back(open_door, until: Until) -> None:
@@ -308,7 +308,7 @@ def test_clients_that_hang_up_in_every_way_leave_nothing(door, until: Until) -> 
             opened.sendall(post("never")[:-1])
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    assert until(lambda: len(door.served._crowd) == 0)
+    assert until(lambda: len(door.served._server.crowd) == 0)
     assert door.entries() == []
     assert works(door)
 
@@ -322,7 +322,7 @@ def test_a_client_that_never_reads_its_answers_is_cut_off(open_door, until: Unti
             for _ in range(20_000):
                 opened.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
 
-        assert until(lambda: len(door.served._crowd) == 0)
+        assert until(lambda: len(door.served._server.crowd) == 0)
     assert works(door)
 
 
