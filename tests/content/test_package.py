@@ -32,7 +32,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def holdfast(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the unpacked command line, away from the checkout."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+    ours = ("HOLDFAST_", "COVERAGE_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return subprocess.run(
         [sys.executable, "-m", "holdfast", *arguments],
         cwd=installed,
