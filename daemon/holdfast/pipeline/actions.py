@@ -332,6 +332,6 @@ def _told(attempt: Attempt, outcome: Outcome) -> str:
 
 
 def _ended_how(outcome: Outcome) -> str:
-    if outcome.kind is OutcomeKind.ENDED:
-        return f"exit code {outcome.exit_code}" + (f" ({outcome.detail})" if outcome.detail else "")
-    return f"{outcome.kind}" + (f" ({outcome.detail})" if outcome.detail else "")
+    how = f"exit code {outcome.exit_code}" if outcome.kind is OutcomeKind.ENDED else str(outcome.kind)
+    receipt = f", receipt {outcome.digest[:8]}" if outcome.digest else ""
+    return f"{how}{receipt}" + (f" ({outcome.detail})" if outcome.detail else "")

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.panel import Panel
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
 from holdfast.model.records import TimelineItem
@@ -63,10 +64,13 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """A plain sentence."""
-        self._console.print(Text(text, style=style))
+        # paths are there to be copied: the terminal may wrap them, we do not
+        self._console.print(Text(text, style=style), soft_wrap=True)
 
     def _line(self, kind: str, text: str, style: str) -> None:
-        line = Text(f"{time.monotonic() - self._began:6.1f} s  ", style="dim")
-        line.append(f"{kind:<12}", style=style)
-        line.append(text, style="" if style == "dim" else style.replace("bold ", ""))
-        self._console.print(line)
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=8, justify="right", style="dim")
+        grid.add_column(width=11, style=style)
+        grid.add_column(style="" if style == "dim" else style.removeprefix("bold "))
+        grid.add_row(Text(f"{time.monotonic() - self._began:.1f} s"), Text(kind), Text(text))
+        self._console.print(grid)
