@@ -45,6 +45,7 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
 
 def dial(host: Host, pem: str, limits: Limits) -> fabric.Connection:
     """An authenticated connection to exactly that host. Raises ConnectorError that says what to do."""
+    private, pinned = _private_key(host, pem), _pinned_key(host)
     sock = _socket(host, limits)
     connection: fabric.Connection = fabric.Connection(
         host.address,
@@ -55,7 +56,7 @@ def dial(host: Host, pem: str, limits: Limits) -> fabric.Connection:
         connect_timeout=limits.connect,
         connect_kwargs={
             "sock": sock,
-            "pkey": _private_key(host, pem),
+            "pkey": private,
             "allow_agent": False,
             "look_for_keys": False,
             "banner_timeout": limits.connect,
@@ -63,7 +64,10 @@ def dial(host: Host, pem: str, limits: Limits) -> fabric.Connection:
             "channel_timeout": limits.connect,
         },
     )
-    _pin(connection.client, host)
+    connection.client.set_missing_host_key_policy(_Refuse(host))
+    if pinned is not None:
+        name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
+        connection.client.get_host_keys().add(name, pinned.get_name(), pinned)
     try:
         connection.open()
     except BaseException as error:
@@ -114,13 +118,12 @@ def _private_key(host: Host, pem: str) -> paramiko.PKey:
     )
 
 
-def _pin(client: paramiko.SSHClient, host: Host) -> None:
-    client.set_missing_host_key_policy(_Refuse(host))
+def _pinned_key(host: Host) -> paramiko.PKey | None:
     words = host.host_key.split()
     if not words:
-        return
+        return None
     try:
-        key = paramiko.PKey.from_type_string(words[0], base64.b64decode(words[1], validate=True))
+        return paramiko.PKey.from_type_string(words[0], base64.b64decode(words[1], validate=True))
     except (
         IndexError,
         binascii.Error,
@@ -132,8 +135,6 @@ def _pin(client: paramiko.SSHClient, host: Host) -> None:
             f"the host_key of {host.name} is not one: write the type and the base64 text of a line that "
             f"`ssh-keyscan -p {host.port} {host.address}` prints"
         ) from error
-    name = host.address if host.port == 22 else f"[{host.address}]:{host.port}"
-    client.get_host_keys().add(name, key.get_name(), key)
 
 
 def _explain(host: Host, error: BaseException) -> None:

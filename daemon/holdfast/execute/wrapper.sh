@@ -182,6 +182,7 @@ lead() {
 # keep: the head and the tail of the output; reads to the end whatever happens, so that a command or
 # a service that it leaves behind never meets a closed pipe
 keep() {
+	exec >/dev/null # for good: a redirected function would keep the old one open beside it
 	trap '' HUP TERM
 	# byte by byte: whatever was said is in the file at once, also when somebody keeps the pipe open
 	dd bs=1 count=49152 of="$base@head" 2>"$base@kept" || cat
@@ -195,13 +196,16 @@ end_group() {
 	read -r leader rest <"$base@leader"
 	printf 1 >"$base@killed"
 	for signal in TERM KILL; do
-		[ -n "$leader" ] && kill -s $signal -- "-$leader"
-		tries=0
-		while [ $tries -lt 20 ] && [ -n "$leader" ]; do
-			group_lives "$leader" || break 2
+		[ -n "$leader" ] || break
+		kill -s $signal -- "-$leader"
+		uptime
+		patience=$((${up%.*} + 2))
+		while group_lives "$leader"; do
+			uptime
+			[ "${up%.*}" -lt $patience ] || continue 2
 			nap
-			tries=$((tries + 1))
 		done
+		break
 	done
 	# sudo's child belongs to somebody else; whether we may end it is for sudo to say
 	if [ -n "$leader" ] && group_lives "$leader"; then
@@ -249,7 +253,7 @@ supervise() {
 	held=0 killed=0 left=0 skipped=0
 	sleep "$deadline" >/dev/null &
 	timer=$!
-	lead "$@" | keep >/dev/null &
+	lead "$@" | keep &
 	keeper=$!
 	wait "$timer"
 	while [ ! -s "$base@code" ]; do

@@ -91,7 +91,7 @@ def start_sshd(directory: Path, *, extra: Sequence[str] = (), port: int | None =
 def _start(
     program: str, directory: Path, extra: Sequence[str], port: int | None
 ) -> tuple[subprocess.Popen[bytes], int]:
-    for left in reversed(range(_TRIES)):  # somebody else may take the port before sshd does
+    for left in reversed(range(1 if port else _TRIES)):  # somebody else may take the port before sshd does
         chosen = port or _free_port()
         _configure(program, directory, extra, chosen)
         with (directory / "sshd.log").open("ab") as log:
