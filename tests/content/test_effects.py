@@ -63,6 +63,7 @@ REACHING_METHODS = {
 ALLOWED = {
     "holdfast.app.supervisor:Supervisor._say": "a datagram to the systemd that started us",
     "holdfast.cli.client:Daemon._request": "the control socket of our own daemon",
+    "holdfast.cli.client:_knock": "the same, to tell a dead socket from a live one",
     "holdfast.config.git:_run": "git reads commits; only `init --server` makes it write",
     "holdfast.effects:strike": "a test asked for this death",
     "holdfast.execute.dial:_socket": "the connection that `dial` logs in over",
