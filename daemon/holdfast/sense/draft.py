@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from holdfast.model.events import Event, Provenance
-from holdfast.model.snapshot import FieldType, Snapshot, Source
+from holdfast.model.snapshot import FieldType, Snapshot, Source, SourceKind
 from holdfast.model.values import DAY, MINUTE, Json, Millis, Severity
 from holdfast.sense.cast import fit
 from holdfast.sense.mapping import at, place, steps
@@ -23,6 +23,8 @@ SKEW: Final[Millis] = 5 * MINUTE
 #: Two equal events that bear neither an id nor a time are one event while within this span.
 RETRY_SPAN: Final[Millis] = 10 * MINUTE
 MAX_NAME: Final = 256
+#: What probes say; nobody else may say it for them.
+HTTP_PROBE: Final = "http.probe"
 
 _SEVERITIES: Final[Mapping[str, Severity]] = {str(item): item for item in Severity}
 _RANKS: Final[Mapping[Severity, int]] = {item: item.rank for item in Severity}
@@ -65,7 +67,7 @@ def nobody(name: str) -> None:
 def finish(draft: Draft, reading: Reading) -> Event:
     """The event; raises Unprocessable naming the first field that is wrong."""
     source, snapshot, received = reading.source, reading.snapshot, reading.received
-    kind = _name(source.type if draft.type is None else draft.type, "type")
+    kind = _type(source, draft.type)
     declared = snapshot.events.get(kind)
     return Event(
         id=_digest(draft, received) if draft.id in (None, "") else _id(draft.id),
@@ -80,6 +82,13 @@ def finish(draft: Draft, reading: Reading) -> Event:
         host=_known(draft.host, source.host, snapshot.hosts, reading),
         data=draft.data if declared is None else _conform(draft.data, kind, declared),
     )
+
+
+def _type(source: Source, value: Json) -> str:
+    kind = _name(source.type if value is None else value, "type")
+    if kind == HTTP_PROBE and source.kind is not SourceKind.HTTP_PROBE:
+        raise Unprocessable(f"Events of type {HTTP_PROBE} come from probes only.", "Send another type.")
+    return kind
 
 
 def _digest(draft: Draft, received: Millis) -> str:

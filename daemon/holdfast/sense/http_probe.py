@@ -20,9 +20,9 @@ from holdfast.errors import HoldfastError
 from holdfast.model.events import Entry, EntryKind, Event, Provenance
 from holdfast.model.snapshot import Snapshot, Source, SourceKind
 from holdfast.model.values import SECOND, Millis, Severity
+from holdfast.sense.draft import HTTP_PROBE
 from holdfast.sense.http_look import Look, client, look
 
-TYPE: Final = "http.probe"
 #: The first probes after a start are spread over this span, so that they do not come all at once.
 SPREAD: Final[Millis] = 2 * SECOND
 AT_ONCE: Final = 32
@@ -44,7 +44,7 @@ def probe_entry(
     event = Event(
         id=f"{source.name}-{planned}",
         source=source.name,
-        type=source.type or TYPE,
+        type=source.type or HTTP_PROBE,
         time=asked,
         received=now,
         severity=Severity.INFO if seen.ok else bad,

@@ -40,7 +40,7 @@ SNAPSHOT = Snapshot(
     services={"shop": Service("shop"), "billing": Service("billing")},
     sources={"shop-events": SHOP, "stripe": MAPPED},
     events={
-        "http.probe": {
+        "web.checked": {
             "data.ok": FieldType("bool"),
             "data.status": FieldType("int", optional=True),
             "data.latency_ms": FieldType("float", optional=True),
@@ -329,7 +329,7 @@ def test_what_the_map_leaves_out_tells_events_without_an_id_apart() -> None:
 def test_a_declared_event_type_is_a_promise_about_its_fields() -> None:
     raw = {
         "id": 1,
-        "type": "http.probe",
+        "type": "web.checked",
         "data": {"ok": "true", "status": "500", "latency_ms": 3, "at": {"zone": 1}},
     }
     seen = event(raw)
@@ -339,8 +339,20 @@ def test_a_declared_event_type_is_a_promise_about_its_fields() -> None:
     assert raw["data"]["ok"] == "true"
 
 
+@pytest.mark.parametrize("source", [SHOP, MAPPED, Source("x", SourceKind.WEBHOOK, type="http.probe")])
+def test_nobody_speaks_for_a_probe(source: Source) -> None:
+    with pytest.raises(Unprocessable, match="come from probes only"):
+        event({"id": "1", "type": "http.probe", "data": {"ok": True}}, source)
+
+
+def test_an_operator_may_speak_for_a_probe() -> None:
+    source = Source("shop-probe", SourceKind.HTTP_PROBE, service="shop")
+
+    assert event({"id": "1", "type": "http.probe", "data": {"ok": False}}, source).service == "shop"
+
+
 def test_an_optional_field_may_be_missing_or_null() -> None:
-    assert event({"id": 1, "type": "http.probe", "data": {"ok": True, "status": None}}).data == {
+    assert event({"id": 1, "type": "web.checked", "data": {"ok": True, "status": None}}).data == {
         "ok": True,
         "status": None,
     }
@@ -348,15 +360,15 @@ def test_an_optional_field_may_be_missing_or_null() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"ok": None}, {"status": 500}, None])
 def test_a_declared_field_that_is_missing_is_refused_by_name(data: object) -> None:
-    with pytest.raises(Unprocessable, match=r"http\.probe have data\.ok \(bool\)"):
-        event({"id": 1, "type": "http.probe", "data": data})
+    with pytest.raises(Unprocessable, match=r"web\.checked have data\.ok \(bool\)"):
+        event({"id": 1, "type": "web.checked", "data": data})
 
 
 def test_a_declared_field_of_the_wrong_type_is_refused_by_name_and_type() -> None:
     with pytest.raises(
-        Unprocessable, match=r"data\.status of events of type http\.probe should be int and is a text"
+        Unprocessable, match=r"data\.status of events of type web\.checked should be int and is a text"
     ):
-        event({"id": 1, "type": "http.probe", "data": {"ok": True, "status": "teapot"}})
+        event({"id": 1, "type": "web.checked", "data": {"ok": True, "status": "teapot"}})
 
 
 def sound(seen: Event) -> bool:
