@@ -25,7 +25,7 @@ MAILBOX: Final = crash_point("notify.mailbox")
 #: How far the first look, and the one after the server renumbered its mails, goes back. The journal
 #: knows what it has had before.
 LOOK_BACK: Final[Millis] = 7 * DAY
-_STOP_S: Final = 5.0
+_STOP_S: Final = 1.5
 
 _log = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ class MailReader:
         self._pause = pause
         self._stopping = threading.Event()
         self._connected = threading.Event()
+        self._box: Mailbox | None = None
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._run, name=f"mail-{channel.name}", daemon=True)
 
@@ -85,7 +86,10 @@ class MailReader:
         self._stopping.set()
         os.write(self._wake_write, b"x")
         if self._thread.ident is not None:
-            self._thread.join(_STOP_S + self._timeout)
+            self._thread.join(_STOP_S)
+        if self._thread.is_alive() and self._box is not None:
+            self._box.abort()  # the server does not answer
+            self._thread.join(_STOP_S)
         if not self._thread.is_alive():
             os.close(self._wake_read)
             os.close(self._wake_write)
@@ -101,11 +105,13 @@ class MailReader:
                     pause = first
                 _log.warning("mail.lost", channel=self._channel, error=self._told(error), again_in_s=pause)
             self._connected.clear()
+            self._box = None
             self._stopping.wait(pause)
             pause = min(pause * 2, longest)
 
     def _session(self) -> None:
         box = Mailbox.open(self._replies, self._secret(self._replies.password), self._timeout)
+        self._box = box
         try:
             last = self._catch_up(box)
             self._connected.set()

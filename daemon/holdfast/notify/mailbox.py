@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 import ssl
 from datetime import UTC, datetime
 from io import BufferedReader
@@ -48,6 +49,12 @@ class Mailbox:
     def close(self) -> None:
         """Leave without waiting for the server."""
         _shut(self._box)
+
+    def abort(self) -> None:
+        """Break the connection under a call that another thread waits in; that call then raises."""
+        with contextlib.suppress(OSError):
+            # not SSLSocket.shutdown, which takes the TLS state away from the other thread
+            socket.socket.shutdown(self._box.client.sock, socket.SHUT_RDWR)
 
     def above(self, uid: int) -> list[int]:
         """UIDs greater than `uid`, ascending."""

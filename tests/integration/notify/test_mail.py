@@ -520,6 +520,35 @@ def test_a_stop_comes_at_once_even_while_it_listens(ear: Ear, until: Callable[..
     assert not [thread for thread in threading.enumerate() if thread.name == "mail-mail"]
 
 
+def test_a_stop_comes_soon_even_when_the_server_is_frozen(
+    ear: Ear, mail: MailServers, until: Callable[..., None]
+) -> None:
+    reader = ear.reader(timeout=60.0, idle=0.2)
+    reader.start()
+    until(lambda: reader.connected)
+    process = mail._dovecot._process
+    assert process is not None
+    os.killpg(process.pid, signal.SIGSTOP)
+    try:
+        until(lambda: waits_for_the_server(reader))
+        began = time.monotonic()
+        reader.stop()
+        took = time.monotonic() - began
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+
+    assert took < 8.0
+    assert not [thread for thread in threading.enumerate() if thread.name == "mail-mail"]
+
+
+def waits_for_the_server(reader: MailReader) -> bool:
+    """Whether the reader's thread is in a read of its connection."""
+    frame = sys._current_frames().get(reader._thread.ident or 0)
+    while frame is not None and frame.f_code.co_name != "_get_response":
+        frame = frame.f_back
+    return frame is not None
+
+
 def test_a_reader_that_was_never_started_can_be_stopped_twice(ear: Ear) -> None:
     reader = ear.reader()
 

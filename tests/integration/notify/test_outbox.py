@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 import structlog
 
 from holdfast.effects import crash_point
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, StoreError
 from holdfast.model.events import Entry, EntryKind
 from holdfast.model.records import Delivery, DeliveryState, Message
 from holdfast.model.snapshot import Channel, Snapshot
@@ -330,6 +331,45 @@ def test_a_full_journal_delays_the_report_and_does_not_lose_it(
     until(house.delivered)
 
     assert house.delivered()["m1"].state is SENT
+    assert len(web.bodies) == 1
+
+
+@dataclass(slots=True)
+class FailingDisk:
+    """The store of a full disk: so many transactions fail, then it works."""
+
+    db: Database
+    reads: int = 0
+    writes: int = 0
+
+    def read(self) -> AbstractContextManager[Any]:
+        if self.reads:
+            self.reads -= 1
+            raise StoreError("cannot be read")
+        return self.db.read()
+
+    def begin(self, point: str) -> AbstractContextManager[Any]:
+        if self.writes:
+            self.writes -= 1
+            raise StoreError("the disk is full")
+        return self.db.begin(point)
+
+
+def test_a_disk_that_is_full_for_a_moment_delays_a_message_and_does_not_lose_it(
+    house: House, web: Any, until: Callable[..., None]
+) -> None:
+    house.channel("hook", f"json://127.0.0.1:{web.port}/")
+    house.queue("m1", "hook")
+    disk: Any = FailingDisk(house.db, reads=2, writes=2)
+    house.db = disk
+
+    with structlog.testing.capture_logs() as logs:
+        house.outbox().start()
+        until(house.delivered)
+
+    assert house.delivered()["m1"].state is SENT
+    assert [line["event"] for line in logs][:2] == ["outbox.unreadable"] * 2
+    assert [line["event"] for line in logs].count("outbox.store") == 2
     assert len(web.bodies) == 1
 
 
