@@ -10,13 +10,17 @@ import msgspec
 from holdfast.memory import incident as memory
 from holdfast.model.events import Switch, Tick
 from holdfast.model.records import IncidentState, RunState
-from holdfast.model.values import MINUTE, SECOND
+from holdfast.model.values import DAY, HOUR, MINUTE, SECOND, Millis
 from holdfast.pipeline import actions, faults, holds, questions, replies
 from holdfast.pipeline.actions import GRACE
 from holdfast.pipeline.work import STOPPED, Work
-from holdfast.store import facts, incidents, runs, timers
+from holdfast.store import facts, incidents, journal, runs, timers
 from holdfast.store.runs import AttemptState
 from holdfast.store.timers import Timer
+
+#: Events are remembered one by one for this long: a source that repeats one later is heard again.
+RETAIN: Final[Millis] = 30 * DAY
+PRUNED_AT_ONCE: Final = 20_000
 
 
 def on_tick(work: Work, tick: Tick) -> None:
@@ -47,7 +51,12 @@ def on_switch(work: Work, switch: Switch) -> None:
 
 
 def on_start(work: Work) -> None:
-    """Runs that had not begun rest on evidence from before this start: they wait for fresh evidence."""
+    """Set the journal's retention going, and look at what the last life left.
+
+    Runs that had not begun rest on evidence from before this start: they wait for fresh evidence.
+    """
+    if not timers.is_set(work.tx, "retain", "journal"):
+        timers.put(work.tx, Timer("retain", "journal", work.now + HOUR))
     for run in runs.in_states(work.tx, [RunState.RUNNING]):
         attempts = runs.attempts_of(work.tx, run.id)
         if not attempts or attempts[-1].state is not AttemptState.READY:
@@ -131,6 +140,11 @@ def _grace(work: Work, run_id: str) -> None:
     ask_about(work, run_id, "The daemon was restarted and no fresh evidence came")
 
 
+def _retain(work: Work, _subject: str) -> None:
+    journal.prune(work.tx, work.now - RETAIN, PRUNED_AT_ONCE)
+    timers.put(work.tx, Timer("retain", "journal", work.now + HOUR))
+
+
 def _hold(work: Work, run_id: str) -> None:
     if work.stopped:
         # the hold stays, and is looked at again a minute later
@@ -148,4 +162,5 @@ _KINDS: Final[Mapping[str, Callable[[Work, str], None]]] = {
     "quiet": _quiet,
     "grace": _grace,
     "hold": _hold,
+    "retain": _retain,
 }

@@ -97,6 +97,19 @@ def advance(tx: Tx, seq: int) -> None:
     facts.put(tx, _CURSOR, str(seq))
 
 
+def prune(tx: Tx, before: Millis, limit: int) -> int:
+    """Delete the oldest entries that were decided on and received before then; how many.
+
+    What they led to stays in the incidents; what was set aside stays here.
+    """
+    done = tx.exec_driver_sql(
+        "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE received < ? AND seq <= ? "
+        "AND seq NOT IN (SELECT seq FROM quarantine) ORDER BY seq LIMIT ?)",
+        (before, cursor(tx), limit),
+    )
+    return done.rowcount
+
+
 def quarantine(tx: Tx, seq: int, reason: str, at: Millis) -> None:
     """Set an entry aside; it stays in the journal."""
     tx.execute(quarantine_table.insert().prefix_with("OR REPLACE").values(seq=seq, reason=reason, at=at))

@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.model.events import EntryKind
 from holdfast.model.records import AuthLevel, DeliveryState, IncidentState, OutcomeKind, RunState
-from holdfast.model.values import HOUR, MINUTE, SECOND
+from holdfast.model.values import DAY, HOUR, MINUTE, SECOND
 from holdfast.store import incidents, journal, runs
 
 if TYPE_CHECKING:
@@ -504,3 +504,18 @@ def test_answering_the_question_about_an_unknown_end_frees_the_target(world: Wor
 
     assert answer.kind == "accepted"
     assert [order.step.action for order in world.ready()] == ["roll-back-release"]
+
+
+def test_old_entries_leave_the_journal_and_the_incidents_stay(world: World) -> None:
+    world.probe(ok=False, times=3)
+    world.ends(world.ready()[0])
+    world.probe(ok=True, times=2)
+    world.put(EntryKind.OUTCOME, "execute", b"not json")
+    world.pass_time(40 * DAY)
+    with world.db.read() as tx:
+        entries = journal.after(tx, 0, 10_000)
+        aside = journal.quarantined(tx, 10)
+
+    assert [entry.body for entry in entries if entry.received < world.now - 31 * DAY] == [b"not json"]
+    assert len(aside) == 1
+    assert len(world.incidents()) == 1
