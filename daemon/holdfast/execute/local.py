@@ -82,6 +82,7 @@ class LocalConnector:
             if not self._closed:
                 self._closed = True
                 os.close(self._stop)
+        self._reap()
 
     def _ask(self, words: Sequence[str], nonce: str, limit: float) -> Report | None:
         argv = wrapper.local_argv(self._shell, words)
@@ -124,7 +125,11 @@ class LocalConnector:
                 data += piece
         return bytes(data)
 
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
+    def _reap(self, *more: subprocess.Popen[bytes]) -> None:
         """It ends by itself in a moment, or long after we have gone: never wait for it."""
         with self._lock:
-            self._left = [left for left in (*self._left, process) if left.poll() is None]
+            self._left = [process for process in (*self._left, *more) if process.poll() is None]
+            if self._closed:
+                for process in self._left:
+                    process.returncode = 0  # it outlives us on purpose: Popen need not complain
+                self._left.clear()

@@ -334,7 +334,11 @@ def test_a_host_that_is_down_is_said(connect: Connect, web1: Host) -> None:
 
 def test_something_that_is_no_sshd_is_said(connect: Connect, web1: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=lambda: server.accept()[0].close())
+
+        def refuse() -> None:
+            server.accept()[0].close()
+
+        thread = threading.Thread(target=refuse)
         thread.start()
         with pytest.raises(ConnectorError, match="does not speak SSH"):
             connect(dataclasses.replace(web1, port=server.getsockname()[1]), limits=Limits(connect=2)).boot(

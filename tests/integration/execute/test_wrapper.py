@@ -20,7 +20,7 @@ from holdfast.execute.receipt import HEAD_BYTES, TAIL_BYTES, Report, State
 NONCE = "00112233"
 SHELLS = [
     argv
-    for argv in (["dash"], ["bash"], ["bash", "--posix"], ["busybox", "ash"], ["ksh"], ["mksh"])
+    for argv in (["dash"], ["bash", "--posix"], ["busybox", "ash"], ["ksh"], ["mksh"])
     if shutil.which(argv[0])
 ]
 Until = Callable[..., None]
