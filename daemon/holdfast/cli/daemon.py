@@ -51,10 +51,11 @@ def run(
     it acknowledged is on disk, and starting is recovering. SIGHUP loads the config again. Logs go
     to standard error, one JSON object a line.
     """
+    wanted = None if listen is None else address(listen)
     from holdfast.app import serve
 
     where = place(ctx, config, state)
-    raise typer.Exit(serve(where.config, where.state, listen=None if listen is None else address(listen)))
+    raise typer.Exit(serve(where.config, where.state, listen=wanted))
 
 
 def rehearse(

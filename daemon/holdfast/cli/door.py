@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from holdfast.cli.words import escaped, line
+from holdfast.cli.words import escaped, inert, line
 from holdfast.errors import ConfigError, DaemonUnreachable, HoldfastError, InputError, StoreError
 from holdfast.model.values import Millis
 
@@ -162,7 +162,9 @@ def say(*parts: RenderableType) -> None:
     )  # fmt: skip
     for part in parts:
         console.print(line(part) if isinstance(part, str) else part)
-    _write("".join(f"{row.rstrip()}\n" for row in page.getvalue().splitlines()))
+    rows = page.getvalue().splitlines()
+    # every part was cleaned when it was made; without colours nothing is left that a terminal obeys
+    _write("".join(f"{(row if coloured else inert(row)).rstrip()}\n" for row in rows))
 
 
 def complain(error: HoldfastError) -> int:

@@ -15,6 +15,7 @@ from holdfast.model.records import Incident
 from holdfast.model.snapshot import Snapshot, SourceKind
 from holdfast.model.values import Json, Millis, Severity, Trust
 from holdfast.sense.cloudevents import normalise_cloudevent
+from holdfast.sense.draft import HTTP_PROBE
 from holdfast.sense.normalise import normalise
 from holdfast.sense.payload import read_json
 from holdfast.store import incidents
@@ -22,8 +23,6 @@ from holdfast.store.database import Tx
 
 #: How an event is called that was never sent.
 SUPPOSED: Final = "explain"
-#: The type of every event that an HTTP probe makes.
-PROBE: Final = "http.probe"
 _FIELDS: Final = frozenset(
     {
         "id",
@@ -182,7 +181,7 @@ def _sender(kind: object, service: object, snapshot: Snapshot) -> str:
     found = [
         source.name
         for source in snapshot.sources.values()
-        if kind == (PROBE if source.kind is SourceKind.HTTP_PROBE else source.type)
+        if kind == (HTTP_PROBE if source.kind is SourceKind.HTTP_PROBE else source.type)
         and (service is None or source.service == service)
     ]
     return found[0] if len(found) == 1 else SUPPOSED

@@ -9,7 +9,20 @@ from typing import Final
 from holdfast.gate.wording import clean, command, span
 from holdfast.model.values import DAY, HOUR, MINUTE, SECOND, Json, Millis
 
-__all__ = ["ago", "block", "clean", "command", "count", "escaped", "line", "moment", "short", "shown", "span"]
+__all__ = [
+    "ago",
+    "block",
+    "clean",
+    "command",
+    "count",
+    "escaped",
+    "inert",
+    "line",
+    "moment",
+    "short",
+    "shown",
+    "span",
+]
 
 #: One line of text is never longer; what is cut ends in an ellipsis.
 LINE: Final = 500
@@ -26,7 +39,7 @@ def line(text: str, limit: int = LINE) -> str:
 def block(text: str, lines: int) -> list[str]:
     """Several lines of text, each cleaned, indentation kept; what is cut is counted."""
     whole = text.expandtabs(4).splitlines()
-    kept = ["".join(_inert(sign) for sign in row[:LINE]).rstrip() for row in whole[:lines]]
+    kept = [inert(row[:LINE]).rstrip() for row in whole[:lines]]
     if len(whole) > lines:
         kept.append(f"… {len(whole) - lines} more lines")
     return kept
@@ -79,8 +92,9 @@ def short(identifier: str) -> str:
     return line(identifier.partition("-")[0])
 
 
-def _inert(sign: str) -> str:
-    return "" if _obeyed(sign) else sign
+def inert(text: str) -> str:
+    """The text without the characters that a terminal obeys; spaces and length stay."""
+    return "".join(sign for sign in text if not _obeyed(sign))
 
 
 def _obeyed(sign: str) -> bool:

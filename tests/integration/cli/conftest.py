@@ -302,6 +302,15 @@ class Filler:
         ]
         return journal.append(self.tx, entries, self.at)
 
+    def set_aside(self, seq: int, reason: str) -> None:
+        """The pipeline could not handle an entry."""
+        journal.quarantine(self.tx, seq, reason, self.at)
+
+    @staticmethod
+    def step(action: str, target: str, **changes: Any) -> PlannedStep:
+        """One bound command."""
+        return step(action, target, **changes)
+
 
 @pytest.fixture
 def filling(database: Database) -> Callable[[Millis], contextlib.AbstractContextManager[Filler]]:
@@ -371,6 +380,11 @@ class Control:
         self.journal = Journal(database, now, on_commit=lambda _: None)
         self.journal.start()
         self._served = self._do(self._serve())
+
+    def add_operator(self, name: str) -> None:
+        """One more who may answer."""
+        more = {**self._snapshot.operators, name: Operator(name, ("mail",))}
+        self._snapshot = replace(self._snapshot, operators=more)
 
     def stop(self) -> None:
         """Close the socket; twice is once."""

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from holdfast.cli.render.story import attempt
 from holdfast.cli.story import RunStory, Story
-from holdfast.cli.words import block, line, moment, span
+from holdfast.cli.words import block, inert, line, moment, span
 from holdfast.model.values import Millis
 
 #: What could become markup, and the two beginnings that some readers turn into links.
@@ -24,7 +24,7 @@ _OUTPUT: Final = 40
 def markdown(view: Story, now: Millis) -> Iterator[Text]:
     """The report, line by line; never wrapped."""
     for row in _report(view, now):
-        yield Text(row, no_wrap=True, overflow="ignore")
+        yield Text(inert(row), no_wrap=True, overflow="ignore")
 
 
 def plain(text: str) -> str:
@@ -79,10 +79,10 @@ def _why(view: Story) -> Iterator[str]:
 
 def _decisions(view: Story) -> Iterator[str]:
     for item in view.decisions:
-        what = plain(", ".join(item.steps))
-        yield f"- {moment(item.at)} {what}: **{item.effect}** ({item.category}, config {code(item.commit)})"
+        what = f"{plain(', '.join(item.steps))}: **{plain(item.effect)}**"
+        yield f"- {moment(item.at)} {what} ({plain(item.category)}, config {code(item.commit)})"
         for voice in item.voices:
-            yield f"  - {code(voice.policy)}: {voice.effect}, {plain(voice.why)}"
+            yield f"  - {code(voice.policy)}: {plain(voice.effect)}, {plain(voice.why)}"
 
 
 def _run(item: RunStory) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _questions(view: Story) -> Iterator[str]:
         yield f"- {plain(item.question)} **{item.state}**{said}"
     for reply in view.answers:
         who = f"{plain(reply.operator or 'somebody')} by {code(reply.channel)}"
-        yield f"- {moment(reply.at)} {who}: {reply.taken_for}. {plain(reply.receipt)}"
+        yield f"- {moment(reply.at)} {who}: {plain(reply.taken_for)}. {plain(reply.receipt)}"
 
 
 def _messages(view: Story) -> Iterator[str]:
