@@ -663,6 +663,19 @@ def test_a_hundred_thousand_hostile_keys_stay_within_the_bound(rule: MakeRule, w
     assert max(int(key[3:-2]) for _, key in store) == 19_999
 
 
+def test_what_concerns_every_firing_is_the_last_that_a_guard_forgets(
+    rule: MakeRule, guard: MakeGuard, world: MakeWorld
+) -> None:
+    shop = world(rule(unless=(guard(join=(("data.name", Ref("probe", ("service",))),)),)), max_keys=2)
+    events = [shop.event("deploy.started"), *(shop.event("deploy.started", name=f"n{n}") for n in range(5))]
+    for event in events:
+        shop.correlator.advance(replace(event, received=shop.now), {"shop-down/deploy": Truth.TRUE})
+    [firing] = shop.see(ok=False).firings
+
+    assert [found.event for found in firing.unknown_guards] == [events[0].id]
+    assert shop.correlator.evicted == 4
+
+
 def test_a_key_as_long_as_a_book_is_kept_short(rule: MakeRule, world: MakeWorld) -> None:
     shop = world(rule(when={"streak": 2}, per=("data.key",)))
     first, second = "x" * 1_000_000 + "1", "x" * 1_000_000 + "2"

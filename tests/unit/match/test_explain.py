@@ -98,6 +98,12 @@ def test_a_false_event_takes_nothing_from_a_count(rule: MakeRule, event: MakeEve
     assert "; 5 with this event, which is enough" in enough[-2]
 
 
+def test_a_streak_of_one_needs_no_counting(rule: MakeRule, event: MakeEvent) -> None:
+    single = rule("r", when=Pattern("r/p", "p", "http.probe", AllOf(()), streak=1))
+
+    assert render(explain([single], event("http.probe")))[3] == "    takes 1 in a row from one source"
+
+
 def test_the_explanation_is_json_in_which_a_missing_value_is_no_key(
     shop_down: Rule, event: MakeEvent
 ) -> None:
