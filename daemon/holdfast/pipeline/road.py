@@ -178,6 +178,9 @@ class Pipeline:
             faults.on_firing(work, firing)
         for cleared in signals.cleared:
             faults.on_cleared(work, cleared)
+        for silenced in signals.silenced:
+            guards = [guard.name for guard in silenced.guards]
+            log.info("rule.silenced", rule=silenced.rule, seq=work.seq, unless=guards)
         if clockwork.any_in_grace(work):
             self._fresh(work, event, findings, signals.firings)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from holdfast.conditions import MISSING, Missing, lookup
+from holdfast.conditions import MISSING, Missing, dereference
 from holdfast.gate.wording import clean
 from holdfast.model.actions import Service
 from holdfast.model.events import Event
@@ -47,7 +47,7 @@ class Scope:
         if not ref.path:
             name: Json | Missing = fact.get("name", MISSING)
             return name
-        return lookup(fact, ".".join(ref.path))
+        return dereference(fact, ref.path)
 
     def text(self, template: Text) -> str:
         """The template with every reference filled in; what is missing shows as `?`."""
