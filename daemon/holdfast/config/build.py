@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from holdfast.config.build_actions import build_catalog
 from holdfast.config.build_policies import build_policies
@@ -14,14 +14,12 @@ from holdfast.errors import ConfigError, Problem
 from holdfast.model.snapshot import Snapshot
 
 
-def build(files: Mapping[str, ReadFile], commit: str, problems: list[Problem]) -> Snapshot:
+def build(files: Mapping[str, ReadFile], commit: str, problems: Sequence[Problem]) -> Snapshot:
     """Build the snapshot of all files (path → what was read). `problems` are those found before.
 
     Raises ConfigError with all problems.
     """
-    papers = sort(files)
-    papers.problems.extend(problems)
-    papers.complete = papers.complete and not problems
+    papers = sort(files, problems)
     site = build_site(papers)
     catalog = build_catalog(papers, site)
     rules = build_rules(papers, site, catalog)

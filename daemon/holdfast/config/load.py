@@ -11,7 +11,7 @@ from typing import Final
 
 from holdfast.config.build import build
 from holdfast.config.papers import FOLDERS, SITE
-from holdfast.config.reader import MAX_BYTES, read
+from holdfast.config.reader import MAX_BYTES, read, too_large
 from holdfast.config.tree import escaped
 from holdfast.errors import ConfigError, Problem
 from holdfast.model.snapshot import Snapshot
@@ -136,21 +136,20 @@ def _candidates(root: Path, problems: list[Problem]) -> Iterator[Path]:
 
 
 def _unsafe(path: Path, top: Path) -> str | None:
-    """Why a file is not read: it is no file, or a link leads out of the repository."""
+    """Why a file is not read: it is no file, is too large, or a link leads out of the repository."""
     try:
         target = path.resolve(strict=True)
-        mode = target.stat().st_mode
+        status = target.stat()
     except (OSError, RuntimeError):
         return "the link leads nowhere" if path.is_symlink() else "the file cannot be read"
     if not target.is_relative_to(top):
         return "the link leads out of the repository (put the file here)"
-    return None if stat.S_ISREG(mode) else "this is no plain file"
+    if not stat.S_ISREG(status.st_mode):
+        return "this is no plain file"
+    return too_large(status.st_size) if status.st_size > MAX_BYTES else None
 
 
 def _read(path: Path) -> bytes:
-    """The content; of a file that is too large, enough for the reader to refuse it."""
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        return b" " * size if size <= MAX_TOTAL else b" " * (MAX_BYTES + 1)
+    """The content; of a file that grew meanwhile, enough for the reader to refuse it."""
     with path.open("rb") as file:
         return file.read(MAX_BYTES + 1)

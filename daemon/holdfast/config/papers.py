@@ -44,9 +44,12 @@ class Papers:
         return self.sheets[kind]
 
 
-def sort(files: Mapping[str, ReadFile]) -> Papers:
-    """Sort the documents of all files, by path, and write down what is wrong with their shape."""
-    papers = Papers()
+def sort(files: Mapping[str, ReadFile], problems: Sequence[Problem]) -> Papers:
+    """Sort the documents of all files, by path, and write down what is wrong with their shape.
+
+    `problems` are those of files that could not be read at all.
+    """
+    papers = Papers(list(problems), complete=not problems)
     for name, file in sorted(files.items()):
         papers.problems.extend(file.problems)
         papers.complete = papers.complete and file.complete
@@ -55,7 +58,7 @@ def sort(files: Mapping[str, ReadFile]) -> Papers:
         else:
             for document in file.documents:
                 _take(papers, document, FOLDERS[name.split("/", 1)[0]])
-    if SITE not in files:
+    if SITE not in files and not any(problem.file == SITE for problem in problems):
         message = "the file is missing (`holdfast init` writes one to begin with)"
         papers.problems.append(Problem(SITE, 1, 1, "", message))
     return papers

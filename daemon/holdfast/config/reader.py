@@ -27,6 +27,8 @@ MAX_VALUES: Final = 50_000
 #: Keys whose value people write as a plain sentence: there a ` #` is rarely meant as a comment.
 SENTENCES: Final = frozenset({"title", "doc", "ask"})
 
+#: Stands in paths for a key that cannot be one.
+_NO_KEY: Final = "?"
 _BREAK: Final = re.compile(r"\r\n|\n|\r")
 _DIVIDER: Final = re.compile(r"---(\s|$)")
 _UNREADABLE: Final = re.compile(
@@ -231,7 +233,7 @@ class _Composer:
             key = self._key(event, path)
             value_event = self._next()
             bare = bare and isinstance(value_event, yaml.ScalarEvent) and _is_bare(value_event)
-            inner = (*path, "?" if key is None else key)
+            inner = (*path, _NO_KEY if key is None else key)
             if key is None or key in data:
                 self._value(value_event, inner)  # read on, to find what else is wrong
                 continue
@@ -246,8 +248,9 @@ class _Composer:
     def _key(self, event: yaml.Event, path: Path) -> str | None:
         """The key as written, or None after saying why it cannot be one."""
         if not isinstance(event, yaml.ScalarEvent):
-            self._refuse(event, path, "a key is one word (write $x instead of {x}, or quote it)")
-            self._value(event, (*path, "?"))
+            if _NO_KEY not in path:
+                self._refuse(event, path, "a key is one word (write $x instead of {x}, or quote it)")
+            self._value(event, (*path, _NO_KEY))
             return None
         self._refuse_anchor(event, path)
         if not event.style and event.value in {"", "<<"}:

@@ -18,7 +18,6 @@ _TAIL: Final = rf"(?:\.{_SEGMENT}|{_BRACKET})*"
 _ALIAS: Final = r"[a-z](?:[a-z0-9_-]*[a-z0-9_])?"
 _REFERENCE: Final = re.compile(rf"\$({_ALIAS})({_TAIL})")
 _IN_TEXT: Final = re.compile(rf"\$(?:(\$)|({_ALIAS})({_TAIL}))?")
-_PATH: Final = re.compile(rf"{_SEGMENT}{_TAIL}")
 _JSON_PATH: Final = re.compile(rf"\$({_TAIL})")
 _PART: Final = re.compile(rf"({_SEGMENT})|\[\"([^\"\\]+)\"\]|\[([0-9]{{1,6}})\]")
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h|d)")
@@ -43,13 +42,6 @@ def duration(text: str) -> Millis:
 def secret(text: str) -> Secret:
     """`$secret.name`; the schema has seen to its form."""
     return Secret(text.removeprefix("$secret."))
-
-
-def path(text: str) -> tuple[str, ...]:
-    """The parts of `data.status` or `data.labels["app/name"]`."""
-    if not _PATH.fullmatch(text):
-        raise BadReference(f'{quoted(text)} is not a path (write data.status or data.labels["a/b"])')
-    return _parts(text)
 
 
 def json_path(text: str) -> tuple[str | int, ...]:
@@ -117,4 +109,7 @@ def _append(parts: list[str | Ref], piece: str) -> None:
 
 
 def _parts(tail: str) -> tuple[str, ...]:
-    return tuple(name or bracket or index for name, bracket, index in _PART.findall(tail))
+    found = _PART.findall(tail)
+    if any(index for _, _, index in found):
+        raise BadReference(f"{quoted(tail)} reaches into a list, which a reference cannot")
+    return tuple(name or bracket for name, bracket, _ in found)

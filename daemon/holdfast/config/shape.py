@@ -19,7 +19,7 @@ from holdfast.model.values import Json
 
 _MOST_LISTED: Final = 20
 #: Text that YAML reads as itself without quotes, also between brackets.
-_PLAIN: Final = re.compile(r"(?:[A-Za-z0-9$/.]|-[^\s])(?:[^:#,\[\]{}\s]|:(?=\S)| (?=[^\s#]))*")
+_PLAIN: Final = re.compile(r"(?:[A-Za-z0-9$/.]|-[^\s])(?:[^:#?,\[\]{}\s]|:(?=\S)| (?=[^\s#]))*")
 _TYPES: Final = {
     "string": "text", "integer": "a whole number", "number": "a number",
     "boolean": "true or false", "object": "a mapping", "array": "a list", "null": "nothing",

@@ -15,7 +15,14 @@ _CANNOT_START: Final = re.compile(r"found character '(.+)' that cannot start any
 _OPENED: Final = (
     ("while scanning a quoted scalar", "the quote that opens here is never closed"),
     ("while scanning a simple key", "a line without `: ` (is a colon or a quote missing?)"),
-    ("while parsing a flow", "a bracket that opens here is not closed, or a comma is missing after it"),
+    (
+        "while parsing a flow mapping",
+        "a bracket that opens here is not closed, or a comma is missing after it",
+    ),
+    (
+        "while parsing a flow sequence",
+        "a bracket that opens here is not closed, or a comma is missing after it",
+    ),
 )
 #: Part of PyYAML's problem or context, and what an operator reads instead.
 _WORDS: Final = (
@@ -24,13 +31,14 @@ _WORDS: Final = (
         "a second `: ` in one line, or wrong indentation (quote text with a colon)",
     ),
     ("sequence entries are not allowed", "a `- ` does not belong here (start it on a line of its own)"),
+    ("while parsing a flow node", "a value is missing here, or a bracket before it is not closed"),
     ("while scanning an alias", "text cannot start with * (quote it)"),
     ("while scanning an anchor", "text cannot start with & (quote it)"),
     ("while scanning a double-quoted", "an escape that YAML does not know (write \\\\ for one backslash)"),
     ("expected <block end>", "wrong indentation, or text after a value (quote the whole text)"),
     ("expected '<document start>'", "a second document (begin it with a line `---`)"),
     ("while scanning a block scalar", "after | or > the text starts on the next line, indented with spaces"),
-    ("while scanning a tag", "text cannot start with ! (quote it)"),
+    ("ing a tag", "text cannot start with ! (quote it)"),
 )
 
 

@@ -35,7 +35,7 @@ def test_the_base_loads() -> None:
 def test_every_bad_example_has_a_good_one() -> None:
     good = sorted(path.stem for path in (HERE / "good").glob("*.yaml"))
 
-    assert NAMES == good
+    assert good == NAMES
     assert len(NAMES) > 100
 
 
