@@ -15,66 +15,24 @@ import pytest
 
 import holdfast
 from holdfast.effects import crash_points
+from holdfast.errors import StoreError
 from holdfast.model.records import RunState
-from holdfast.store import gates, incidents, journal, runs
+from holdfast.store import journal, runs
 
 if TYPE_CHECKING:
     from conftest import Process
 
 EVENTS = 12
 
-CONFIG = """
-format: 1
-listen: {host: 127.0.0.1, port: 0}
-sources:
-  lab: {kind: webhook, trust: high}
-events:
-  lab.fault: {data.n: int}
-channels:
-  push: {url: $secret.push-url, timeout: 3s}
-operators:
-  me: {channels: [push]}
-"""
-
-RULE = """
-rule: fault
-doc: Each fault is an incident of its own, and runs one command that may not run twice.
-mode: auto
-when: {e: {event: lab.fault}}
-incident: {type: lab, severity: error, title: "fault $e.data.n", key: [$e.id]}
-clears: {after: 1h}
-per: [id]
-contain:
-  - {do: leave-a-mark, with: {n: $e.data.n}}
----
-action: leave-a-mark
-doc: Append one line.
-local: {argv: [/bin/sh, -c, 'echo "$$1" >> "$$2"', mark, $n, "@EFFECTS@"]}
-params: {n: {type: int, min: 0, max: 1000000}}
-verify: none
-undo: none
-touches: [availability]
-idempotent: false
-risk: low
-deadline: 20s
-fresh: none
-"""
-
-POLICIES = """
-policy: lab-envelope
-doc: In the lab everything of low risk is allowed.
-envelope: {incident_type: lab, allow: {risk: low, touches: [availability]}}
----
-policy: lab-rate
-doc: No rate in the lab.
-limit: {per: [action, target], max: 100000, within: 1h}
-replaces: builtin-rate
----
-policy: lab-targets
-doc: The lab acts on one machine all the time.
-blast-radius: {of: service, at_once: 100000}
-replaces: builtin-one-target
-"""
+#: Points that are reached often are also struck at a later time: what is there already must survive too.
+LATER = {
+    "execute.attempt": 5,
+    "execute.intend": 4,
+    "journal.append": 9,
+    "notify.send": 3,
+    "notify.take": 4,
+    "pipeline.decide": 11,
+}
 
 
 def every_point() -> list[str]:
@@ -92,50 +50,39 @@ ELSEWHERE = {
 }
 
 
-def configure(daemon: Process, push_url: str) -> None:
-    daemon.write("holdfast.yaml", CONFIG)
-    daemon.write("rules/lab.yaml", RULE.replace("@EFFECTS@", str(daemon.effects)))
-    daemon.write("policies/lab.yaml", POLICIES)
-    daemon.secret("push-url", push_url)
-
-
 def post(daemon: Process, number: int) -> bool:
     """Send one fault; whether it was acknowledged."""
-    body = {"id": f"n{number}", "type": "lab.fault", "data": {"n": number}}
     try:
-        answer = httpx.post(
-            f"http://127.0.0.1:{daemon.port}/events?source=lab", json=body, timeout=10, trust_env=False
-        )
+        answer = daemon.post({"id": f"n{number}", "type": "lab.fault", "data": {"n": number}})
     except httpx.HTTPError:
         return False
     return answer.status_code == 202
 
 
-def marks(daemon: Process) -> Counter[int]:
-    """What was really done, as the target counts it."""
-    return Counter(int(line) for line in daemon.effects.read_text(encoding="ascii").split())
-
-
 def settled(daemon: Process, acknowledged: set[int]) -> bool:
     """Every acknowledged event has led to its effect, or to a question about it."""
     asked = asked_about(daemon)
-    return all(marks(daemon)[number] or number in asked for number in acknowledged)
+    return all(daemon.marks()[number] or number in asked for number in acknowledged)
 
 
 def asked_about(daemon: Process) -> set[int]:
-    database = daemon.database()
-    with database.read() as tx:
-        pending = {gate.incident for gate in gates.pending(tx)}
-        found = {
-            int(i.title.removeprefix("fault ")) for i in incidents.listed(tx, limit=1000) if i.id in pending
-        }
-    database.close()
-    return found
+    asked = {gate.incident for gate in daemon.questions()}
+    return {int(i.title.removeprefix("fault ")) for i in daemon.incidents() if i.id in asked}
+
+
+def in_flight(daemon: Process) -> int:
+    """How many attempts had been begun without an outcome when the daemon died."""
+    try:
+        return len(daemon.read(runs.intended))
+    except StoreError:  # it died before there were any tables
+        return 0
 
 
 def sides() -> list[str]:
+    first = [point for point in every_point() if point not in ELSEWHERE]
     return [
-        f"{point}.{side}" for point in every_point() if point not in ELSEWHERE for side in ("before", "after")
+        *(f"{point}.{side}" for point in first for side in ("before", "after")),
+        *(f"{point}.{side}:{time}" for point, time in LATER.items() for side in ("before", "after")),
     ]
 
 
@@ -143,20 +90,21 @@ def sides() -> list[str]:
 def test_a_kill_at_this_point_loses_nothing_and_does_nothing_twice(
     daemon: Process, push_target: str, crash_at: str, record_property: Callable[[str, object], None]
 ) -> None:
-    configure(daemon, push_target)
+    daemon.lab(push_target)
     acknowledged: set[int] = set()
     came_up = daemon.start(crash_at=crash_at)
     for number in range(EVENTS if came_up else 0):
         if post(daemon, number):
             acknowledged.add(number)
-    died = daemon.wait_dead()
-    before = marks(daemon)
+    died, begun = daemon.wait_dead(), in_flight(daemon)
+    before = daemon.marks()
     assert daemon.start()
     for number in range(EVENTS):
         if number not in acknowledged and post(daemon, number):
             acknowledged.add(number)
     daemon.until(lambda: settled(daemon, acknowledged), "every acknowledged event to be settled")
-    done, asked = marks(daemon), asked_about(daemon)
+    ended = daemon.stop()
+    done, asked = daemon.marks(), asked_about(daemon)
     record_property("acknowledged", len(acknowledged))
     record_property("done before the kill", sum(before.values()))
     record_property("asked", sorted(asked))
@@ -164,27 +112,23 @@ def test_a_kill_at_this_point_loses_nothing_and_does_nothing_twice(
     assert died == -9
     assert acknowledged == set(range(EVENTS))
     assert [number for number, times in done.items() if times > 1] == []
-    assert len(asked) <= 8
-    assert daemon.stop() == 0
+    assert len(asked) <= begun
+    assert ended == 0
 
 
 def test_every_crash_point_is_reached_by_some_test() -> None:
-    assert set(ELSEWHERE) <= set(every_point())
+    assert {*ELSEWHERE, *LATER} <= set(every_point())
 
 
 def test_a_kill_while_an_entry_is_set_aside_sets_it_aside_once(daemon: Process, push_target: str) -> None:
-    configure(daemon, push_target)
-    database = None
+    daemon.lab(push_target)
     assert daemon.start(crash_at="pipeline.quarantine.before")
     poison(daemon)
     died = daemon.wait_dead()
     assert daemon.start()
     assert post(daemon, 1)
     daemon.until(lambda: settled(daemon, {1}), "the road to go on")
-    database = daemon.database()
-    with database.read() as tx:
-        aside = journal.quarantined(tx, 10)
-    database.close()
+    aside = daemon.read(lambda tx: journal.quarantined(tx, 10))
 
     assert died == -9
     assert len(aside) == 1
@@ -201,19 +145,15 @@ def poison(daemon: Process) -> None:
 
 
 def test_runs_are_all_over_in_the_end(daemon: Process, push_target: str) -> None:
-    configure(daemon, push_target)
+    daemon.lab(push_target)
     assert daemon.start()
     for number in range(EVENTS):
         assert post(daemon, number)
     daemon.until(lambda: settled(daemon, set(range(EVENTS))), "all effects")
 
     def verified() -> bool:
-        database = daemon.database()
-        with database.read() as tx:
-            done = len(runs.in_states(tx, [RunState.VERIFIED]))
-        database.close()
-        return done == EVENTS
+        return len(daemon.read(lambda tx: runs.in_states(tx, [RunState.VERIFIED]))) == EVENTS
 
     daemon.until(verified, "every run to be over")
 
-    assert marks(daemon) == Counter(dict.fromkeys(range(EVENTS), 1))
+    assert daemon.marks() == Counter(dict.fromkeys(range(EVENTS), 1))
