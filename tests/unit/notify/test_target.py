@@ -123,6 +123,15 @@ def test_a_message_about_time_outs_is_not_taken_for_one() -> None:
     assert (result.state, result.code) == (DeliveryState.FAILED, 400)
 
 
+def test_a_message_that_quotes_an_error_is_not_taken_for_one() -> None:
+    payload = ("DEBUG", "JSON Payload: {'message': \"(550, b'no') timed out, Connection refused\"}")
+
+    result = judge([payload, ("WARNING", "A Connection error occurred sending JSON notification to h.")])
+
+    assert result.code is None
+    assert "gave no code" in result.detail
+
+
 @given(st.lists(st.tuples(st.sampled_from(["DEBUG", "WARNING", "ERROR"]), st.text(max_size=60))))
 def test_no_text_of_the_service_ever_becomes_part_of_the_detail(logs: list[tuple[str, str]]) -> None:
     canary = "c4n4ry-t0ken"
