@@ -35,6 +35,8 @@ _ASK_FIRST_S: Final = 0.1
 _ASK_MOST_S: Final = 2.0
 #: After its deadline and this, an attempt that nobody can say anything about is unknown.
 _GRACE_S: Final = 20.0
+#: How long a thread may take to come back from a connection that was closed under it.
+_LET_GO_S: Final = 2.0
 #: Pause before what the disk or the journal refused is tried again.
 _AGAIN_S: Final = 1.0
 
@@ -111,9 +113,10 @@ class Hands:
                 thread.join(max(0.0, until - time.monotonic()))
         for connector in self._connectors.values():
             connector.close()
+        until = time.monotonic() + _LET_GO_S
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(2.0)
+                thread.join(max(0.0, until - time.monotonic()))
 
     # -- what is ready ------------------------------------------------------------------------------
 
@@ -169,10 +172,13 @@ class Hands:
         connector = self._connectors[order.step.connector]
         try:
             boot = connector.boot(order.step.target)
-        except ConnectorError as error:
+        except Exception as error:
+            if not isinstance(error, ConnectorError):
+                log.exception("execute.boot", attempt=order.id)
             # intended without a boot: whoever settles it later knows that nothing was sent
             begun = self._intend(job, "")
-            return begun and replace(begun, ending=Ending(OutcomeKind.NOT_STARTED, detail=str(error)))
+            why = str(error) or type(error).__name__
+            return begun and replace(begun, ending=Ending(OutcomeKind.NOT_STARTED, detail=why))
         begun = self._intend(job, boot)
         if begun is None or begun.boot != boot:
             return begun

@@ -125,7 +125,7 @@ def _ended(report: Report) -> Ending:
     elif fields.get("skipped") == "1":
         kind, detail = OutcomeKind.SKIPPED, "skip_if said that there is nothing to do"
     elif fields.get("held") == "1":
-        detail = "it left a process behind that still holds its output open"
+        detail = "its output was still open two seconds after it ended (did it leave a process behind?)"
     digest = fields.get("sha256", "")
     if digest and hashlib.sha256(report.body).hexdigest() != digest:
         detail = "; ".join(filter(None, (detail, "its output did not arrive as the host kept it")))

@@ -261,6 +261,18 @@ def test_what_a_host_refuses_before_anything_starts_is_not_started_with_the_reas
     assert rig.state(order("x")) is AttemptState.INTENDED  # so that no crash can make it twice
 
 
+def test_a_defect_before_anything_starts_is_not_started_too(rig: Rig, order: Order, until: Until) -> None:
+    def fail() -> str:
+        raise ZeroDivisionError
+
+    rig.ready(order("x"))
+    rig.start({Connector.SSH: Fake(boot=fail)})
+    until(lambda: rig.journal.entries, "the outcome")
+
+    outcome = rig.journal.outcomes()["r1/0/1"]
+    assert (outcome.kind, outcome.detail) == (OutcomeKind.NOT_STARTED, "ZeroDivisionError")
+
+
 def test_what_a_connector_refuses_to_start_is_not_started(rig: Rig, order: Order, until: Until) -> None:
     def refuse(_: AttemptOrder) -> Ending:
         raise ConnectorError("web1: its state directory cannot be written, so nothing was started")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from holdfast.execute import receipt, wrapper
 from holdfast.execute.receipt import HEAD_BYTES, TAIL_BYTES, Report, State
 
 NONCE = "00112233"
+#: The account `nobody`, by the number that it has everywhere.
+NOBODY = 65534
 SHELLS = [
     argv
     for argv in (["dash"], ["bash", "--posix"], ["busybox", "ash"], ["ksh"], ["mksh"])
@@ -94,6 +98,17 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
     except OSError:
         return True
+
+
+def group(leader: str) -> list[str]:
+    """The processes of a group that have not ended."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (entry / "stat").read_text().rpartition(") ")[2].split()
+            if fields[2] == leader and fields[0] != "Z":
+                found.append(entry.name)
+    return found
 
 
 def test_a_command_runs_and_leaves_a_whole_receipt(hand: Hand, tmp_path: Path) -> None:
@@ -532,6 +547,74 @@ def test_the_supervisor_outlives_the_signals_that_end_a_session(
     assert report is not None
     assert report.body == b"up\nwent\n"
     assert report.fields["exit"] == "0"
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that every account can look into, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def somebody(place: Path) -> Iterator[Hand]:
+    """The wrapper run by an account that becomes root only through a program of the host, as with sudo."""
+    become_root = place / "become-root"
+    shutil.copyfile(shutil.which("setpriv") or "", become_root)
+    become_root.chmod(0o4755)
+    (place / "state").mkdir()
+    os.chown(place / "state", NOBODY, NOBODY)
+    made = Hand(
+        ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "sh"],
+        place / "state",
+        Path("/proc/sys/kernel/random/boot_id"),
+    )
+    made.boot()
+    yield made
+    for path in made.state.glob("attempts/*@leader"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(path.read_text().split()[0]), signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program that others become root with")
+def test_what_the_host_may_not_kill_is_not_said_to_have_ended(
+    somebody: Hand, place: Path, until: Until
+) -> None:
+    argv = (str(place / "become-root"), "--reuid=0", "--regid=0", "--clear-groups", "sleep", "300")
+    with somebody.start(*somebody.run_words(*argv, deadline=1)) as process:
+        until(lambda: "killed" in somebody.files(), "the deadline")
+        state = somebody.status().state
+        leader = int((somebody.state / "attempts/a@leader").read_text().split()[0])
+        os.killpg(leader, signal.SIGKILL)
+        process.communicate(timeout=60)
+
+    assert state is State.RUNNING
+    assert somebody.status().fields["killed"] == "1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program that others become root with")
+def test_what_is_left_of_a_group_that_was_killed_is_said(somebody: Hand, place: Path) -> None:
+    script = '"$0" --reuid=0 --regid=0 --clear-groups sleep 300; echo never'
+    report = somebody.run("sh", "-c", script, str(place / "become-root"), deadline=1)
+
+    assert report.state is State.ENDED
+    assert (report.fields["killed"], report.fields["left"]) == ("1", "1")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program that others become root with")
+def test_what_only_sudo_may_kill_is_killed_through_sudo(somebody: Hand, place: Path, until: Until) -> None:
+    become_root = f"{place}/become-root --reuid=0 --regid=0 --clear-groups"
+    sudo = place / "bin" / "sudo"
+    sudo.parent.mkdir()
+    sudo.write_text(f'#!/bin/sh\n[ "$1" = -n ] && shift && exec {become_root} "$@"\n')
+    sudo.chmod(0o755)
+    somebody.env["PATH"] = f"{sudo.parent}:{os.environ['PATH']}"
+    report = somebody.run("sh", "-c", f"{become_root} sleep 300; echo never", deadline=1)
+
+    assert (report.fields["killed"], report.fields["left"]) == ("1", "0")
+    leader = (somebody.state / "attempts/a@leader").read_text().split()[0]
+    until(lambda: not group(leader), "the end of the group")
 
 
 def test_an_unknown_verb_does_nothing(hand: Hand) -> None:
