@@ -302,6 +302,20 @@ class Filler:
         ]
         return journal.append(self.tx, entries, self.at)
 
+    def fact(self, name: str, value: str) -> None:
+        """A single value that survives a restart."""
+        facts.put(self.tx, name, value)
+
+    def begun(self, run: Run, number: int) -> None:
+        """One more attempt that has no outcome yet."""
+        order = AttemptOrder(f"{run.id}/0/{number}", run.id, run.incident, run.plan.steps[0], MINUTE)
+        labels = Labels("shop", None, "service-down", "shop-down")
+        runs.order(self.tx, order, step=0, number=number, labels=labels, now=self.at)
+
+    def release(self, run: Run, at: Millis) -> None:
+        """The hold of a run ends."""
+        holds.release(self.tx, run.id, at, "the incident cleared")
+
     def set_aside(self, seq: int, reason: str) -> None:
         """The pipeline could not handle an entry."""
         journal.quarantine(self.tx, seq, reason, self.at)
@@ -373,6 +387,7 @@ class Control:
         self.decide: Callable[[int], Any] = lambda seq: {"seq": seq}
         self.problems: list[Problem] = []
         self.hangs = False
+        self.says: Any = None
         self._socket, self._snapshot = socket, snapshot
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -385,6 +400,10 @@ class Control:
         """One more who may answer."""
         more = {**self._snapshot.operators, name: Operator(name, ("mail",))}
         self._snapshot = replace(self._snapshot, operators=more)
+
+    def no_operators(self) -> None:
+        """Nobody may answer."""
+        self._snapshot = replace(self._snapshot, operators={})
 
     def stop(self) -> None:
         """Close the socket; twice is once."""
@@ -402,14 +421,15 @@ class Control:
             clock=now,
             handled=self._handled,
             reload=self._reload,
-            status=lambda: {
-                "version": "9.9.9",
-                "commit": COMMIT,
-                "operators": sorted(self._snapshot.operators),
-            },
+            status=self._status,
             wait=0.2,
         )
         return await serve_unix(control_app(doors), self._socket)
+
+    def _status(self) -> Any:
+        if self.says is not None:
+            return self.says
+        return {"version": "9.9.9", "commit": COMMIT, "operators": sorted(self._snapshot.operators)}
 
     async def _handled(self, seq: int) -> Any:
         if self.hangs:

@@ -200,6 +200,41 @@ def test_with_several_operators_somebody_has_to_say_who(
     assert replies(database) == [("g44-abcdefgh", "roll-back", "ben")]
 
 
+def test_without_an_operator_nobody_can_answer(holdfast: Any, control: Any, outage: int) -> None:
+    control.no_operators()
+    shown = holdfast("approve", "i41")
+
+    assert (shown.code, shown.err) == (
+        5,
+        "holdfast: the config declares no operator: add one to holdfast.yaml, then answer\n",
+    )
+
+
+def test_a_daemon_that_does_not_name_its_operators_is_helped_by_the_config(
+    holdfast: Any, control: Any, outage: int, tmp_path: Path, database: Database
+) -> None:
+    control.decide = ruled("accepted")
+    control.says = {"version": "0.1.0"}
+    broken = holdfast("approve", "i41")
+    holdfast("init", str(tmp_path / "config"))
+    site = tmp_path / "config" / "holdfast.yaml"
+    site.write_text(site.read_text().replace("  me:\n", "  ana:\n"))
+    helped = holdfast("approve", "i41")
+
+    assert (broken.code, broken.out) == (2, "")
+    assert "who answers? Say --operator NAME" in broken.err
+    assert helped.code == 0, helped.err
+    assert replies(database) == [("g44-abcdefgh", "roll-back", "ana")]
+
+
+def test_a_reload_that_answers_something_else_is_a_failure(holdfast: Any, answering: Any) -> None:
+    answering(http("200 OK", b'{"result": {"commit": 3}}'))
+    shown = holdfast("reload")
+
+    assert (shown.code, shown.out) == (1, "")
+    assert "is it another version?" in shown.err
+
+
 def test_approving_without_an_id_lists_and_answers_nothing_where_nobody_sits(
     holdfast: Any, control: Any, outage: int, database: Database
 ) -> None:

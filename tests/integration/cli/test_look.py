@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,36 @@ def test_nothing_open_is_said_and_what_was_is_counted(holdfast: Any, filling: An
     assert (
         holdfast("incidents").out == "No incident is open.\n`holdfast incidents --all` lists 1 from before.\n"
     )
+
+
+def test_an_empty_store_says_so_everywhere(holdfast: Any, database: Any) -> None:
+    assert holdfast("runs").out == "Nothing was run.\n"
+    assert holdfast("events").out == "The journal has no such entry.\n"
+    assert holdfast("events", "--quarantined").out == "Nothing was set aside.\n"
+    assert "incidents    none yet" in holdfast("status").out
+
+
+def test_the_kill_switch_is_seen_without_a_daemon(holdfast: Any, filling: Any) -> None:
+    with filling(1000) as fill:
+        fill.fact("stopped", "1")
+
+    assert "kill switch  ON: no new step starts (`holdfast resume` ends it)" in holdfast("status").out
+
+
+@pytest.mark.parametrize("command", [["incidents"], ["deny", "g44"]])
+def test_somebody_who_may_not_look_is_told_who_may(
+    holdfast: Any, outage: int, state: Path, command: list[str], request: pytest.FixtureRequest
+) -> None:
+    state.chmod(0o000)
+    request.addfinalizer(lambda: state.chmod(0o700))
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65_534)
+        request.addfinalizer(lambda: os.seteuid(me))
+    shown = holdfast(*command)
+
+    assert (shown.code, shown.out) == (1, "")
+    assert "run this as root or as the daemon's user" in shown.err
 
 
 @pytest.mark.parametrize("typed", ["i41-abcdefgh", "i41", "i4", "I41", "i41-abc"])
@@ -163,6 +194,31 @@ def test_sections_with_nothing_in_them_are_left_out(holdfast: Any, filling: Any)
     assert not any(
         title in shown for title in ("Waits for you", "Decisions", "What was run", "Holds", "Messages")
     )
+
+
+def test_an_attempt_without_an_outcome_says_so(holdfast: Any, filling: Any) -> None:
+    with filling(1000) as fill:
+        incident = fill.outage(1, reopened=2)
+        fill.begun(fill.run(incident, 2, RunState.RUNNING), number=2)
+    shown = holdfast("show", "i1").out
+
+    assert "attempt 1: exit code 0 after 120 ms" in shown
+    assert "attempt 2: ready, no outcome yet" in shown
+    assert "reopened 2 times" in shown
+
+
+def test_a_hold_that_was_released_says_when_and_why(holdfast: Any, filling: Any) -> None:
+    with filling(1_700_000_000_000) as fill:
+        run = fill.run(fill.outage(1), 1)
+        fill.hold(run)
+        fill.release(run, 1_700_000_060_000)
+    found = holdfast("show", "i1", "--json").json["holds"]
+
+    assert [(item["released"], item["why"]) for item in found] == [
+        (1_700_000_060_000, "the incident cleared")
+    ]
+    assert "released 22:14:20: the incident cleared" in holdfast("show", "i1").out
+    assert holdfast("holds").out == "Nothing is held.\n"
 
 
 def test_a_question_that_is_over_is_told_with_its_answer(holdfast: Any, filling: Any) -> None:
