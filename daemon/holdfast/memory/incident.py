@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+
 import msgspec
 
 from holdfast.model.records import Incident, IncidentState

@@ -25,7 +25,7 @@ class Op(StrEnum):
     GLOB = "glob"
     REGEX = "regex"
     EXISTS = "exists"
-    SAME = "same"          # joins a guard to the event that fired; operand is a Ref
+    SAME = "same"  # joins a guard to the event that fired; operand is a Ref
 
 
 class Over(StrEnum):

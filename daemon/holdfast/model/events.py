@@ -58,14 +58,14 @@ class Event:
 class EntryKind(StrEnum):
     """Whatever moves the world is an entry in one journal, and its sequence is the world's order."""
 
-    EVENT = "event"        # body: Event
-    TICK = "tick"          # body: Tick, a durable timer that became due
-    OUTCOME = "outcome"    # body: Outcome of one attempt
+    EVENT = "event"  # body: Event
+    TICK = "tick"  # body: Tick, a durable timer that became due
+    OUTCOME = "outcome"  # body: Outcome of one attempt
     DELIVERY = "delivery"  # body: Delivery of one message
-    REPLY = "reply"        # body: InboundReply
-    CONFIG = "config"      # body: ConfigSwap
-    SWITCH = "switch"      # body: Switch, the kill switch
-    START = "start"        # body: Start, the daemon came up
+    REPLY = "reply"  # body: InboundReply
+    CONFIG = "config"  # body: ConfigSwap
+    SWITCH = "switch"  # body: Switch, the kill switch
+    START = "start"  # body: Start, the daemon came up
 
 
 @dataclass(frozen=True, slots=True)

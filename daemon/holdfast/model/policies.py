@@ -119,7 +119,7 @@ class Proposal:
     confidence: float | None = None
     approved_by: str | None = None
     guarded: tuple[str, ...] = ()  # `unless` guards that hold right now
-    locked_by: str | None = None   # the run of which nobody knows how it ended on this target
+    locked_by: str | None = None  # the run of which nobody knows how it ended on this target
 
     def fact(self) -> Fact:
         """The view that `match:` sees."""

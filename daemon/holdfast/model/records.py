@@ -53,14 +53,14 @@ class TimelineItem:
 class RunState(StrEnum):
     """The life of one `do`."""
 
-    WAITING = "waiting"          # held: start-up grace, kill switch, or a join on another run
-    ASKING = "asking"            # a human has to allow it
+    WAITING = "waiting"  # held: start-up grace, kill switch, or a join on another run
+    ASKING = "asking"  # a human has to allow it
     RUNNING = "running"
-    VERIFYING = "verifying"      # it ran; the fault is being observed
+    VERIFYING = "verifying"  # it ran; the fault is being observed
     VERIFIED = "verified"
     INEFFECTIVE = "ineffective"  # it ran; the fault stayed
     FAILED = "failed"
-    UNKNOWN = "unknown"          # nobody can say whether it ran
+    UNKNOWN = "unknown"  # nobody can say whether it ran
     DENIED = "denied"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
@@ -111,11 +111,11 @@ class AttemptOrder:
 class OutcomeKind(StrEnum):
     """How an attempt ended, as far as anyone can prove."""
 
-    ENDED = "ended"              # there is a receipt with an exit code
-    SKIPPED = "skipped"          # skip_if said there was nothing to do
-    KILLED = "killed"            # the host killed it at its deadline; there is a receipt
+    ENDED = "ended"  # there is a receipt with an exit code
+    SKIPPED = "skipped"  # skip_if said there was nothing to do
+    KILLED = "killed"  # the host killed it at its deadline; there is a receipt
     NOT_STARTED = "not-started"  # provably nothing was started
-    UNKNOWN = "unknown"          # nobody can say
+    UNKNOWN = "unknown"  # nobody can say
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class GateState(StrEnum):
     PENDING = "pending"
     ANSWERED = "answered"
     EXPIRED = "expired"
-    VOID = "void"              # its basis changed; a new card was sent
+    VOID = "void"  # its basis changed; a new card was sent
     NOT_NEEDED = "not-needed"  # the incident cleared first
 
 
@@ -179,9 +179,9 @@ class Gate:
 class AuthLevel(StrEnum):
     """How well the sender of a reply is known."""
 
-    NONE = "none"            # a claim only
-    KNOWN = "known"          # an allowlisted address, not proven
-    PROVEN = "proven"        # proven by the channel (DMARC aligned, local socket)
+    NONE = "none"  # a claim only
+    KNOWN = "known"  # an allowlisted address, not proven
+    PROVEN = "proven"  # proven by the channel (DMARC aligned, local socket)
 
 
 @dataclass(frozen=True, slots=True)

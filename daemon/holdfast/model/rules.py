@@ -40,7 +40,7 @@ class Pattern:
 class GuardEffect(StrEnum):
     """What an `unless` that holds does to the rule."""
 
-    ASK = "ask"          # the incident opens and asks first
+    ASK = "ask"  # the incident opens and asks first
     SILENCE = "silence"  # nothing opens
 
 

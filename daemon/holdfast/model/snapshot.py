@@ -33,7 +33,7 @@ class Cast(StrEnum):
     INT = "int"
     FLOAT = "float"
     BOOL = "bool"
-    EPOCH = "epoch"        # seconds since 1970
+    EPOCH = "epoch"  # seconds since 1970
     EPOCH_MS = "epoch-ms"
     RFC3339 = "rfc3339"
 

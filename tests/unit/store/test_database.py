@@ -26,7 +26,7 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_declares(tmp_path:
         difference = compare_metadata(MigrationContext.configure(connection), metadata)
     engine.dispose()
 
-    assert [] == difference
+    assert difference == []
 
 
 def test_a_second_daemon_is_refused_and_told_who_has_the_database(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
     again = Database.open(tmp_path / "x.db")
     again.close()
 
-    assert -9 == done.returncode
+    assert done.returncode == -9
 
 
 def test_a_reader_needs_no_lock_but_an_existing_database(tmp_path: Path) -> None:
@@ -144,11 +144,13 @@ def test_what_was_committed_survives_a_kill_right_after_the_commit(tmp_path: Pat
     for side in ("before", "after"):
         path = tmp_path / f"{side}.db"
         done = subprocess.run(
-            [sys.executable, "-c", code, str(path)], check=False, env={**os.environ, "HOLDFAST_CRASH_AT": f"p.{side}"}
+            [sys.executable, "-c", code, str(path)],
+            check=False,
+            env={**os.environ, "HOLDFAST_CRASH_AT": f"p.{side}"},
         )
         database = Database.open(path)
         with database.read() as tx:
             outcomes[side] = (done.returncode, facts.get(tx, "kept"))
         database.close()
 
-    assert {"before": (-9, None), "after": (-9, "yes")} == outcomes
+    assert outcomes == {"before": (-9, None), "after": (-9, "yes")}
