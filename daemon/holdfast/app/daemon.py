@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,6 +101,8 @@ class Daemon:
         loop = asyncio.get_running_loop()
         self.stopping = asyncio.Event()
         self.turns = Turns(loop)
+        self._one_reload = asyncio.Lock()
+        self._reloading: set[asyncio.Task[None]] = set()
         self._build()
         async with contextlib.AsyncExitStack() as up:
             try:
@@ -150,7 +152,8 @@ class Daemon:
         self.prober = Prober(self.current.snapshot, self.journal.append, now)
 
     async def _start(self, up: contextlib.AsyncExitStack, loop: asyncio.AbstractEventLoop) -> None:
-        """Each part is stopped in the reverse order of its start, whatever happens in between."""
+        """Whatever was started is stopped, whatever happens in between: first what hears the config
+        change, then all that talks to the world, then the road."""
         up.callback(self.database.close)
         self.journal.start()
         up.callback(self.journal.stop)
@@ -162,21 +165,22 @@ class Daemon:
         self.pipeline.wake()
         # the start decides what of the last life may still be begun: nothing acts before that
         await self.turns.come(ack.seq)
-        for part, stop in (
-            (self.clock, lambda: self.clock.stop(PATIENCE)),
-            (self.hands, lambda: self.hands.stop(PATIENCE)),
-            (self.outbox, self.outbox.stop),
-        ):
-            part.start()
-            up.callback(stop)
+        self.clock.start()
+        up.callback(self.clock.stop, PATIENCE)
+        stops: list[Callable[[], Awaitable[object]]] = []
+        up.push_async_callback(_all_at_once, stops)
+        self.hands.start()
+        stops.append(lambda: asyncio.to_thread(self.hands.stop, PATIENCE))
+        self.outbox.start()
+        stops.append(lambda: asyncio.to_thread(self.outbox.stop))
         self.mailboxes.use(self.current.snapshot)
-        up.callback(self.mailboxes.stop)
+        stops.append(lambda: asyncio.to_thread(self.mailboxes.stop))
         self.prober.start()
-        up.callback(self.prober.stop)
+        stops.append(lambda: asyncio.to_thread(self.prober.stop))
         self.served = await self._serve()
-        up.push_async_callback(self.served.stop)
+        stops.append(self.served.stop)
         control = await serve_unix(control_app(self._control_doors()), self.settings.state / SOCKET)
-        up.push_async_callback(control.stop)
+        stops.append(control.stop)
         watcher = Watcher(self.settings.config, lambda: loop.call_soon_threadsafe(self._reload_soon))
         watcher.start()
         up.callback(watcher.stop)
@@ -221,34 +225,43 @@ class Daemon:
 
     def _reload_soon(self) -> None:
         task = asyncio.ensure_future(self._reload_quietly())
-        self._reloading = task
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     async def _reload_quietly(self) -> None:
-        with contextlib.suppress(ConfigError):
+        with contextlib.suppress(HoldfastError):
             await self.reload()
 
     async def reload(self) -> Json:
         """Load the config again and let it take over; the last good one stays otherwise."""
-        self.supervisor.reloading()
-        try:
-            snapshot = await asyncio.to_thread(self.current.reload)
-        except ConfigError as error:
-            self.complaint = str(error)
-            log.error("config.refused", problems=len(error.problems), first=str(error.problems[0]))  # noqa: TRY400
-            self.supervisor.ready(f"config refused, {self.snapshot.commit[:12]} stays")
-            raise
-        self.complaint = None
-        before = self.snapshot.commit
-        if snapshot.commit != before:
-            self.pipeline.offer({before: self.snapshot, snapshot.commit: snapshot})
-            body = msgspec.json.encode(ConfigSwap(snapshot.commit, before))
-            entry = Entry(EntryKind.CONFIG, "config", f"{snapshot.commit}-{now()}", snapshot.commit, body)
-            (ack,) = await self.journal.append_async([entry])
-            await self.turns.come(ack.seq)
-            self.prober.replace(snapshot)
-            self.mailboxes.use(snapshot)
-        self.supervisor.ready(f"config {snapshot.commit[:12]}")
-        return {"commit": snapshot.commit, "previous": before, "changed": snapshot.commit != before}
+        # one after the other: an older config that was read slowly must not take over from a newer one
+        async with self._one_reload:
+            self.supervisor.reloading()
+            before = self.snapshot.commit
+            try:
+                snapshot = await asyncio.to_thread(self.current.reload)
+                if snapshot.commit != before:
+                    await self._take_over(snapshot)
+            except HoldfastError as error:
+                self.complaint = str(error)
+                problems = len(error.problems) if isinstance(error, ConfigError) else 1
+                log.error("config.refused", problems=problems, first=self.complaint.partition("\n")[0])  # noqa: TRY400
+                self.supervisor.ready(f"config refused, {self.snapshot.commit[:12]} stays")
+                raise
+            self.complaint = None
+            self.supervisor.ready(f"config {snapshot.commit[:12]}")
+            return {"commit": snapshot.commit, "previous": before, "changed": snapshot.commit != before}
+
+    async def _take_over(self, snapshot: Snapshot) -> None:
+        before = self.snapshot
+        self.pipeline.offer({before.commit: before, snapshot.commit: snapshot})
+        body = msgspec.json.encode(ConfigSwap(snapshot.commit, before.commit))
+        entry = Entry(EntryKind.CONFIG, "config", f"{snapshot.commit}-{now()}", snapshot.commit, body)
+        (ack,) = await self.journal.append_async([entry])
+        await self.turns.come(ack.seq)
+        self.prober.replace(snapshot)
+        # a mailbox that hangs is let go of slowly, and meanwhile events are heard
+        await asyncio.to_thread(self.mailboxes.use, snapshot)
 
     async def _watch_over(self) -> None:
         """Tell systemd that we live, as long as the pipeline moves."""
@@ -315,6 +328,13 @@ class Daemon:
         self.supervisor.ready(
             f"{len(snapshot.rules)} rules at {snapshot.commit[:12]}, listening on {self.served.address}"
         )
+
+
+async def _all_at_once(stops: Sequence[Callable[[], Awaitable[object]]]) -> None:
+    """Together they take as long as the slowest, however many of them hang."""
+    for result in await asyncio.gather(*(stop() for stop in stops), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 def _boot_id() -> str:
