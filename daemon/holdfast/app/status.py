@@ -27,6 +27,7 @@ def status(daemon: Daemon) -> Json:
         "listen": daemon.served.address,
         "port": daemon.served.port,
         "rules": len(daemon.snapshot.rules),
+        "operators": [*sorted(daemon.snapshot.operators)],
         "journal": head,
         "cursor": daemon.pipeline.cursor,
         "waiting": daemon.journal.waiting(),

@@ -7,7 +7,7 @@ import binascii
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from holdfast.config.build_sources import build_sources
 from holdfast.config.fields import BUILT_IN
@@ -20,6 +20,10 @@ from holdfast.model.snapshot import Channel, FieldType, Listen, MailReplies, Ope
 from holdfast.model.values import SECOND
 
 _IMAPS, _IMAP = 993, 143
+
+
+#: Under these names the daemon journals what it does itself; a channel `cli` would need no reply code.
+RESERVED: Final = frozenset({"app", "cli", "clock", "config", "execute", "file", "notify"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,18 @@ def build_site(papers: Papers) -> Site:
         listen=Listen(**data.get("listen", {})),
         broken=frozenset(papers.broken),
     )
+    for kind in ("sources", "channels"):
+        _check_reserved(sheet, kind, data.get(kind, {}))
     _check_services(sheet, site)
     _check_operators(sheet, site)
     sources = build_sources(sheet, services, site.names("services"), site.names("hosts"), events)
     return _with_sources(site, sources)
+
+
+def _check_reserved(sheet: Sheet, kind: str, names: Mapping[str, Any]) -> None:
+    for name in names:
+        if name in RESERVED:
+            sheet.say((kind, name), f"the name {quoted(name)} is the daemon's own (take another)", key=True)
 
 
 def _with_sources(site: Site, sources: Mapping[str, Source]) -> Site:

@@ -15,7 +15,7 @@ from holdfast.config.shape import did_you_mean
 from holdfast.config.tree import quoted
 from holdfast.errors import InputError
 from holdfast.model.actions import Risk, Touches
-from holdfast.model.policies import Origin
+from holdfast.model.policies import Category, Origin
 from holdfast.model.rules import Mode
 from holdfast.model.snapshot import FieldType
 from holdfast.model.values import Severity, Trust
@@ -80,6 +80,7 @@ _PROPOSAL: Final[Mapping[str, Field]] = {
     "irreversible": Field("bool"),
     "service": Field("str", optional=True, what="service"),
     "group": Field("str", optional=True, what="group"),
+    "category": _words(Category, "category"),
     "incident_type": Field("str", what="incident type"),
     "severity": _words(Severity, "severity"),
     "rule": Field("str", what="rule"),
