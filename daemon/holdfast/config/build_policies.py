@@ -8,7 +8,7 @@ from typing import Any, Final
 from holdfast.config.build_conditions import Reader
 from holdfast.config.build_site import Site
 from holdfast.config.catalog import Catalog
-from holdfast.config.fields import Known, of_proposal, scalar_fields_of_proposal
+from holdfast.config.fields import Known, of_proposal, countable_fields
 from holdfast.config.papers import Papers
 from holdfast.config.references import duration
 from holdfast.config.shape import close_to, did_you_mean
@@ -117,7 +117,7 @@ def _effect(sheet: Sheet, name: str, data: Mapping[str, Any], match: Condition) 
 
 def _limit(sheet: Sheet, name: str, data: Mapping[str, Any], match: Condition) -> Limit:
     item = data["limit"]
-    fields = scalar_fields_of_proposal()
+    fields = countable_fields()
     for place, field in enumerate(item["per"]):
         if field not in fields:
             sheet.say(

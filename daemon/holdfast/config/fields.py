@@ -127,9 +127,9 @@ def of_outcome(path: str) -> Field:
     return _OUTCOME[path]
 
 
-def scalar_fields_of_proposal() -> frozenset[str]:
-    """The fields that a limit can count by."""
-    return frozenset(name for name, field in _PROPOSAL.items() if field.kind != "list")
+def countable_fields() -> frozenset[str]:
+    """What starts are remembered with, so that a limit can count by it."""
+    return frozenset({"action", "target", "service", "group", "incident_type", "rule"})
 
 
 def _steps(path: str) -> tuple[str | int, ...]:

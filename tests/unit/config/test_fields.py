@@ -7,16 +7,17 @@ from holdfast.config.fields import (
     HTTP_PROBE,
     Field,
     UnknownField,
+    countable_fields,
     of_event,
     of_outcome,
     of_proposal,
-    scalar_fields_of_proposal,
 )
 from holdfast.model.actions import Risk
 from holdfast.model.events import Event, Provenance
 from holdfast.model.policies import Origin, Proposal
 from holdfast.model.rules import Mode
 from holdfast.model.values import Json, Severity, Trust
+from holdfast.store.tables import attempts
 
 EVENT = Event("1", "s", "t", 1, 2, Severity.INFO, "x", Provenance("none", Trust.LOW, "c"))
 PROPOSAL = Proposal(
@@ -45,8 +46,9 @@ def test_every_field_of_a_proposal_is_known_with_its_type(path: str) -> None:
     assert found.optional == (PROPOSAL.fact()[path] is None)
 
 
-def test_a_limit_counts_by_plain_values() -> None:
-    assert scalar_fields_of_proposal() == set(PROPOSAL.fact()) - {"touches"}
+def test_a_limit_counts_by_what_the_store_remembers_of_each_start() -> None:
+    assert countable_fields() <= set(PROPOSAL.fact())
+    assert countable_fields() <= set(attempts.columns.keys())
 
 
 def test_words_come_from_the_estate_where_it_is_known() -> None:
