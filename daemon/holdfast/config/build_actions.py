@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -17,6 +18,9 @@ from holdfast.model.actions import Action, Connector, Param, Playbook, Retry, Ri
 from holdfast.model.rules import Do
 from holdfast.model.values import MINUTE, SECOND, Ref
 
+#: More steps than that on one target are not planned.
+MAX_STEPS: Final = 200
+_ENOUGH: Final = 1_000_000
 _NONE: Final = "none"
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh"})
 
@@ -37,6 +41,7 @@ def build_catalog(papers: Papers, site: Site) -> Catalog:
         for place, step in enumerate(steps):
             check_do(sheet, ("steps", place), step, playbooks[name].steps[place].params, catalog)
     _refuse_cycles(papers, playbooks)
+    _refuse_too_many(papers, playbooks)
     return catalog
 
 
@@ -154,7 +159,7 @@ def _playbook(sheet: Sheet, name: str, site: Site) -> Playbook:
 def _refuse_cycles(papers: Papers, playbooks: Mapping[str, Playbook]) -> None:
     """Write down every playbook that runs itself, once for each way back."""
     for name in sorted(playbooks):
-        way = _way_back(playbooks, name, (name,))
+        way = _way_back(playbooks, name)
         if way and name == min(way):
             sheet = papers.of("playbook")[name]
             place = next(
@@ -164,13 +169,33 @@ def _refuse_cycles(papers: Papers, playbooks: Mapping[str, Playbook]) -> None:
             sheet.say(("steps", place, "do"), message)
 
 
-def _way_back(playbooks: Mapping[str, Playbook], goal: str, way: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The playbooks from `goal` back to it, or None; each name is tried once per way."""
-    for step in playbooks[way[-1]].steps:
-        if step.action == goal:
-            return way
-        if step.action in playbooks and step.action not in way:
-            found = _way_back(playbooks, goal, (*way, step.action))
-            if found:
-                return found
+def _way_back(playbooks: Mapping[str, Playbook], goal: str) -> tuple[str, ...] | None:
+    """The shortest way from a playbook back to itself, without its end; None where there is none."""
+    ways: dict[str, tuple[str, ...]] = {goal: (goal,)}
+    waiting = deque([goal])
+    while waiting:
+        here = waiting.popleft()
+        for step in playbooks[here].steps:
+            if step.action == goal:
+                return ways[here]
+            if step.action in playbooks and step.action not in ways:
+                ways[step.action] = (*ways[here], step.action)
+                waiting.append(step.action)
     return None
+
+
+def _refuse_too_many(papers: Papers, playbooks: Mapping[str, Playbook]) -> None:
+    """Write down every playbook that would run more steps than a plan may have."""
+    counted: dict[str, int] = {}
+
+    def count(name: str) -> int:
+        if name not in playbooks:
+            return 1
+        if name not in counted:
+            counted[name] = 0  # a cycle ends where it closes; it is refused by itself
+            counted[name] = min(sum(count(step.action) for step in playbooks[name].steps), _ENOUGH)
+        return counted[name]
+
+    for name, sheet in papers.of("playbook").items():
+        if count(name) > MAX_STEPS:
+            sheet.say(("steps",), f"these are more than {MAX_STEPS} steps with those of the playbooks in it")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from holdfast.config.build_conditions import Reader
 from holdfast.config.build_site import Site
 from holdfast.config.catalog import Catalog
-from holdfast.config.fields import Known, of_proposal, countable_fields
+from holdfast.config.fields import Known, countable_fields, of_proposal
 from holdfast.config.papers import Papers
 from holdfast.config.references import duration
 from holdfast.config.shape import close_to, did_you_mean

@@ -53,7 +53,7 @@ class Steps:
 
     def _target(self, path: Path, data: Mapping[str, Any]) -> Ref | str | None:
         at = data.get("at")
-        leaves = list(self.catalog.leaves(data["do"]))
+        leaves = self.catalog.leaves(data["do"])
         remote = any(leaf.connector is Connector.SSH for leaf in leaves)
         if at is None:
             flaw = self.scope.target_flaw("$service.hosts", None) if remote else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +31,19 @@ class Catalog:
         found = self.actions.get(name) or self.playbooks.get(name)
         return found.params if found else None
 
-    def leaves(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[Action]:
-        """Every action that the name runs in the end; a cycle ends where it closes."""
-        if name in self.actions:
-            yield self.actions[name]
-        elif name in self.playbooks and name not in seen:
-            for step in self.playbooks[name].steps:
-                yield from self.leaves(step.action, seen | {name})
+    def leaves(self, name: str) -> tuple[Action, ...]:
+        """Every action that the name runs in the end, each once."""
+        found: dict[str, Action] = {}
+        seen, waiting = {name}, [name]
+        while waiting:
+            here = waiting.pop()
+            if here in self.actions:
+                found[here] = self.actions[here]
+            elif here in self.playbooks:
+                calls = {step.action for step in self.playbooks[here].steps} - seen
+                seen |= calls
+                waiting += sorted(calls)
+        return tuple(found.values())
 
 
 def read_values(sheet: Sheet, path: Path, data: Mapping[str, Any], ref_flaw: RefFlaw) -> dict[str, Value]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from holdfast.config.git import MAIN, head, is_server, load_commit
 from holdfast.config.load import load
-from holdfast.errors import ConfigError, Problem
+from holdfast.errors import ConfigError, HoldfastError, Problem
 from holdfast.model.snapshot import Snapshot
 
 
@@ -38,8 +38,18 @@ class Current:
         if not is_server(self._source):
             found = load(self._source)
             return last if last is not None and last.commit == found.commit else found
+        try:
+            return self._of_main(last)
+        except ConfigError:
+            raise
+        except HoldfastError as error:  # git itself failed
+            raise self._refusal(str(error)) from error
+
+    def _of_main(self, last: Snapshot | None) -> Snapshot:
         commit = head(self._source)
         if commit is None:
-            message = f"nothing has been pushed to {MAIN} yet (git push {self._source} {MAIN})"
-            raise ConfigError([Problem(str(self._source), 1, 1, "", message)])
+            raise self._refusal(f"nothing has been pushed to {MAIN} yet (git push {self._source} {MAIN})")
         return last if last is not None and last.commit == commit else load_commit(self._source, commit)
+
+    def _refusal(self, message: str) -> ConfigError:
+        return ConfigError([Problem(str(self._source), 1, 1, "", message)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from holdfast.model.snapshot import Snapshot
 MAX_FILES: Final = 2_000
 MAX_TOTAL: Final = 16_000_000
 _MOST_PROBLEMS: Final = 20
+_LINKED: Final = "a link to a folder is not followed (put the files here)"
 
 
 def counts(name: str) -> bool:
@@ -102,37 +103,48 @@ def _gather(root: Path, problems: list[Problem]) -> dict[str, bytes]:
         raise ConfigError([Problem(str(root), 1, 1, "", "this is no directory (`holdfast init` makes one)")])
     top = root.resolve()
     files: dict[str, bytes] = {}
-    for path in _candidates(root, problems):
-        name = path.relative_to(root).as_posix()
+
+    def refuse(path: Path, reason: str) -> None:
+        problems.append(Problem(escaped(path.relative_to(root).as_posix()), 1, 1, "", reason))
+
+    for path in _candidates(root, refuse):
         reason = _unsafe(path, top)
         if reason is None:
             try:
-                files[name] = _read(path)
+                files[path.relative_to(root).as_posix()] = _read(path)
             except OSError as error:
                 reason = f"the file cannot be read: {error.strerror}"
         if reason:
-            problems.append(Problem(escaped(name), 1, 1, "", reason))
+            refuse(path, reason)
         if len(files) > MAX_FILES:
             break
     return files
 
 
-def _candidates(root: Path, problems: list[Problem]) -> Iterator[Path]:
+def _candidates(root: Path, refuse: Callable[[Path, str], None]) -> Iterator[Path]:
+    """Every path that counts; a folder that cannot be looked into is refused, never taken as empty."""
     if (root / SITE).is_symlink() or (root / SITE).exists():
         yield root / SITE
     for folder in FOLDERS:
-        for above, below, names in os.walk(root / folder):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            for name in below:
-                if (Path(above) / name).is_symlink():
-                    shown = escaped((Path(above) / name).relative_to(root).as_posix())
-                    problems.append(
-                        Problem(shown, 1, 1, "", "a link to a directory is not followed (put the files here)")
-                    )
-            for name in sorted(names):
-                path = Path(above) / name
-                if counts(path.relative_to(root).as_posix()):
-                    yield path
+        if (root / folder).is_symlink():
+            refuse(root / folder, _LINKED)
+        else:
+            yield from _below(root, root / folder, refuse)
+
+
+def _below(root: Path, folder: Path, refuse: Callable[[Path, str], None]) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            refuse(Path(error.filename), f"the folder cannot be read: {error.strerror}")
+
+    for above, below, names in os.walk(folder, onerror=unreadable):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for path in (Path(above) / name for name in below):
+            if path.is_symlink():
+                refuse(path, _LINKED)
+        for path in (Path(above) / name for name in sorted(names)):
+            if counts(path.relative_to(root).as_posix()):
+                yield path
 
 
 def _unsafe(path: Path, top: Path) -> str | None:

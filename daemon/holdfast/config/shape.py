@@ -114,6 +114,8 @@ def _flaws(document: Document, error: _Finding) -> Iterable[Flaw]:
             inner = (*error.path, key)
             yield Flaw(inner, document.problem(inner, message, key=True), extra=True)
         return
+    if error.keyword == "oneOf" and not isinstance(error.instance, dict):
+        return  # its type is wrong already
     words = _WORDS.get(error.keyword, _other)(error, document)
     yield Flaw(error.path, document.problem(error.path, words, key=error.about_key))
 

@@ -88,6 +88,19 @@ def test_a_bad_commit_on_main_leaves_the_last_good_one(work: Work, server: Path)
     assert current.snapshot.commit == good
 
 
+def test_a_server_that_git_cannot_read_leaves_the_last_good_one(work: Work, server: Path) -> None:
+    work.commit()
+    work.push()
+    current = Current(server)
+    before = current.snapshot
+    (server / "config").write_text("[core\n")
+
+    with pytest.raises(ConfigError, match=r"config\.git:1:1: git rev-parse failed: "):
+        current.reload()
+
+    assert current.snapshot is before
+
+
 def test_a_pushed_commit_takes_over_within_a_second_or_so(work: Work, server: Path) -> None:
     work.commit()
     work.push()

@@ -62,6 +62,24 @@ def test_a_push_that_repairs_is_taken(work: Work, server: Path) -> None:
     assert head(server) == commit
 
 
+def test_a_commit_that_is_there_is_judged_without_a_hook(work: Work, server: Path) -> None:
+    good = work.commit()
+    work.push()
+    bad = work.commit(rules__x="rule: x\n")
+    work.push("main:refs/heads/idea")
+
+    refused = check_push([f"{good} {bad} refs/heads/main\n"], server)
+
+    assert check_push([f"{bad} {good} refs/heads/main\n"], server).refused is False
+    assert refused.refused
+    assert refused.lines[-1] == "holdfast: refused, 4 problems; what runs stays"
+    assert (
+        check_push([f"{good} {'1' * 40} refs/heads/main\n"], server)
+        .lines[0]
+        .startswith("holdfast: refused: git ls-tree")
+    )
+
+
 def test_main_cannot_be_deleted(work: Work, server: Path) -> None:
     commit = work.commit()
     work.push()

@@ -121,7 +121,14 @@ def test_a_directory_outside_is_not_walked_into(root: Path, tmp_path: Path) -> N
     (outside / "x.yaml").write_text("rule: x\n")
     (root / "rules/more").symlink_to(outside)
 
-    assert said(root) == ["rules/more:1:1: a link to a directory is not followed (put the files here)"]
+    assert said(root) == ["rules/more:1:1: a link to a folder is not followed (put the files here)"]
+
+
+def test_a_folder_that_is_a_link_is_not_overlooked(root: Path) -> None:
+    (root / "policies").rename(root / "elsewhere")
+    (root / "policies").symlink_to("elsewhere")
+
+    assert said(root) == ["policies:1:1: a link to a folder is not followed (put the files here)"]
 
 
 def test_the_whole_repository_may_be_reached_by_a_link(root: Path, tmp_path: Path) -> None:
@@ -146,7 +153,7 @@ def nobody() -> Iterator[None]:
     os.seteuid(before)
 
 
-def test_a_file_that_cannot_be_read_is_a_problem(nobody: None) -> None:
+def test_what_cannot_be_read_is_a_problem_and_not_overlooked(nobody: None) -> None:
     with TemporaryDirectory() as directory:
         root = Path(directory)
         for name, content in SOUND.items():
@@ -154,8 +161,12 @@ def test_a_file_that_cannot_be_read_is_a_problem(nobody: None) -> None:
             (root / name).write_bytes(content)
         (root / "rules/x.yaml").write_text("rule: x\n")
         (root / "rules/x.yaml").chmod(0)
+        (root / "rules/team").mkdir(mode=0)
 
-        assert said(root) == ["rules/x.yaml:1:1: the file cannot be read: Permission denied"]
+        assert said(root) == [
+            "rules/team:1:1: the folder cannot be read: Permission denied",
+            "rules/x.yaml:1:1: the file cannot be read: Permission denied",
+        ]
 
 
 def test_a_directory_in_the_place_of_a_file_is_a_problem(root: Path) -> None:

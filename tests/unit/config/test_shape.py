@@ -54,6 +54,14 @@ def test_several_mistakes_are_all_found() -> None:
     assert len(lines) == 5
 
 
+@pytest.mark.parametrize("value", ["null", "5", "[]", "text"])
+def test_a_wrong_type_is_one_line_where_keys_exclude_each_other(value: str) -> None:
+    lines = said("policy", f"policy: x\ndoc: x\nblast-radius: {value}\n")
+
+    assert len(lines) == 1
+    assert "a mapping" in lines[0]
+
+
 def test_a_word_in_braces_says_how_to_write_it() -> None:
     assert said("playbook", "playbook: x\ndoc: {service}\nsteps: [{do: y}]\n") == [
         "x.yaml:2:6: doc: YAML reads {service} as a mapping (write $service or quote it)"
