@@ -32,7 +32,7 @@ from holdfast.pipeline.scope import Scope
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import holds, incidents, runs, timers
 from holdfast.store.holds import OpenHold
-from holdfast.store.runs import Attempt, Labels
+from holdfast.store.runs import Attempt, AttemptState, Labels
 from holdfast.store.timers import Timer
 
 #: A connection that fails proves that nothing began, so trying again is always safe.
@@ -40,6 +40,10 @@ UNREACHED_ATTEMPTS: Final = 3
 BACKOFF_MAX: Final[Millis] = 300 * SECOND
 #: How long a run on old evidence waits for fresh evidence before a human is asked.
 GRACE: Final[Millis] = 60 * SECOND
+#: The part of a response that takes back what another part did.
+UNDO: Final = "undo"
+_CHANGED_NOTHING: Final = {OutcomeKind.NOT_STARTED, OutcomeKind.SKIPPED}
+_NOT_TAKEN_BACK: Final = {RunState.DENIED, RunState.EXPIRED, RunState.CANCELLED, RunState.FAILED}
 
 
 def propose(work: Work, cause: Cause, do: Do) -> None:
@@ -56,28 +60,19 @@ def propose(work: Work, cause: Cause, do: Do) -> None:
 
 def take(work: Work, cause: Cause, plan: Plan) -> None:
     """Decide about a plan and start it, ask, or refuse; a plan that ran already is joined."""
-    digest = plan_hash(plan)
-    if cause.approved_by is None and _joined(work, cause, plan, digest):
+    if cause.approved_by is None and _joined(work, cause, plan):
+        work.settled.append((cause.incident.id, cause.rule.name))
         return
-    run = Run(
-        id=work.new_id("r"),
-        incident=cause.incident.id,
-        rule=cause.rule.name,
-        part=cause.part,
-        plan=plan,
-        state=RunState.WAITING,
-        step=0,
-        created=work.now,
-        changed=work.now,
-        evidence_seq=cause.evidence_seq,
-        epoch=cause.incident.reopened,
-        approved_by=cause.approved_by,
-    )
-    runs.insert(work.tx, run, digest)
+    run = _written(work, cause, plan, RunState.WAITING)
     verdict = merge([verdicts.judge(work, cause, step, run.id) for step in plan.steps])
     work.decided.append((run, verdict))
     _note_verdict(work, run, verdict)
     apply(work, cause, run, verdict)
+
+
+def ask_first(work: Work, cause: Cause, plan: Plan, why: str) -> None:
+    """Write a run that begins only if a human says so."""
+    questions.ask_held(work, cause, _written(work, cause, plan, RunState.ASKING), why)
 
 
 def apply(work: Work, cause: Cause, run: Run, verdict: Verdict) -> None:
@@ -85,10 +80,10 @@ def apply(work: Work, cause: Cause, run: Run, verdict: Verdict) -> None:
     if verdict.effect is Effect.ALLOW:
         _order(work, replace(run, state=RunState.RUNNING), 1)
     elif verdict.effect is Effect.HUMAN:
-        runs.change(work.tx, run.id, work.now, state=RunState.ASKING)
+        runs.change(work.tx, run.id, work.now, state=RunState.ASKING, step=run.step)
         questions.ask_leave(work, cause, run, verdict)
     elif verdict.voices[0].policy == KILL_SWITCH:
-        runs.change(work.tx, run.id, work.now, state=RunState.WAITING)
+        runs.change(work.tx, run.id, work.now, state=RunState.WAITING, step=run.step)
         work.note(run.incident, "held", f"{run.plan.name} waits: the kill switch is on", {"run": run.id})
     else:
         end(work, run, RunState.DENIED, f"denied by {verdict.voices[0].policy}: {verdict.voices[0].why}")
@@ -106,16 +101,20 @@ def choices(work: Work, cause: Cause, declared: Mapping[str, Do | None]) -> tupl
     return tuple(bound)
 
 
-def go_on(work: Work, run: Run, number: int = 1) -> None:
+def go_on(work: Work, run: Run) -> None:
     """Take a run's present step up to policy again and make its next attempt."""
     cause = cause_of(work, run)
     if cause is None:
         end(work, run, RunState.CANCELLED, "its incident or its rule is gone")
+        _hand_over(work, run, f"{run.plan.name} does not go on: the rule {run.rule} was removed")
         return
     step = run.plan.steps[run.step]
-    verdict = verdicts.judge(work, cause, step, run.id, retry=number > 1)
+    earlier = [attempt for attempt in runs.attempts_of(work.tx, run.id) if attempt.step == run.step]
+    begun = any(attempt.state is not AttemptState.CANCELLED for attempt in earlier)
+    verdict = verdicts.judge(work, cause, step, run.id, retry=begun)
     if verdict.effect is Effect.ALLOW:
-        _order(work, replace(run, state=RunState.RUNNING), number)
+        # an attempt that was taken back keeps its number: no id is ever used twice
+        _order(work, replace(run, state=RunState.RUNNING), len(earlier) + 1)
         return
     _note_verdict(work, run, verdict)
     apply(work, cause, run, verdict)
@@ -130,6 +129,7 @@ def on_outcome(work: Work, outcome: Outcome) -> None:
     work.note(run.incident, "attempt", _told(attempt, outcome), msgspec.to_builtins(outcome))
     if run.state.over:
         return
+    attempt = replace(attempt, number=_tries(work, attempt))
     if outcome.kind is OutcomeKind.SKIPPED or (outcome.kind is OutcomeKind.ENDED and outcome.exit_code == 0):
         _step_done(work, run)
     elif outcome.kind is OutcomeKind.NOT_STARTED:
@@ -163,9 +163,34 @@ def end(work: Work, run: Run, state: RunState, why: str) -> None:
     incident = incidents.find(work.tx, run.incident)
     if incident is not None:
         runs.record(work.tx, replace(run, state=state), incident.type, incident.service, work.now)
-    if state in {RunState.VERIFIED, RunState.INEFFECTIVE, RunState.UNKNOWN}:
-        _hold(work, run)
-    work.settled.append((run.incident, run.rule))
+    _hold(work, run)
+    if run.part == UNDO and state in _NOT_TAKEN_BACK:
+        _still_held(work, run, state)
+    # whoever joined this run waits for it too
+    work.settled.extend(
+        (run.incident, response.rule) for response in incidents.responses_of(work.tx, run.incident)
+    )
+
+
+def begun(work: Work, run: Run) -> set[int]:
+    """The steps of a run that have, or may have, changed something."""
+    return {
+        attempt.step
+        for attempt in runs.attempts_of(work.tx, run.id)
+        if attempt.outcome is not None and attempt.outcome.kind not in _CHANGED_NOTHING
+    }
+
+
+def undo_of(work: Work, run: Run) -> Plan | None:
+    """What takes back the steps of a run that were begun, the last one first."""
+    done = begun(work, run)
+    steps = tuple(
+        step
+        for number, planned in reversed(list(enumerate(run.plan.steps)))
+        if number in done
+        for step in planned.undo
+    )
+    return Plan(f"undo {run.plan.name}", steps) if steps else None
 
 
 def cause_of(work: Work, run: Run) -> Cause | None:
@@ -178,9 +203,17 @@ def cause_of(work: Work, run: Run) -> Cause | None:
     return Cause(incident, rule, run.part, response.event, run.evidence_seq, approved_by=run.approved_by)
 
 
+def planned(work: Work, cause: Cause, do: Do) -> Plan | None:
+    """What a `do` would run; None where it cannot be bound."""
+    try:
+        return _bind(work, cause, do)
+    except PlanError:
+        return None
+
+
 def undoing(cause: Cause) -> Cause:
     """The same cause, for taking back what was done."""
-    return replace(cause, part="undo", approved_by=None)
+    return replace(cause, part=UNDO, approved_by=None)
 
 
 def _bind(work: Work, cause: Cause, do: Do) -> Plan:
@@ -188,12 +221,38 @@ def _bind(work: Work, cause: Cause, do: Do) -> Plan:
     return bind(do, snapshot=work.snapshot, resolve=scope.resolve, service=scope.service)
 
 
-def _joined(work: Work, cause: Cause, plan: Plan, digest: str) -> bool:
+def _written(work: Work, cause: Cause, plan: Plan, state: RunState) -> Run:
+    run = Run(
+        id=work.new_id("r"),
+        incident=cause.incident.id,
+        rule=cause.rule.name,
+        part=cause.part,
+        plan=plan,
+        state=state,
+        step=0,
+        created=work.now,
+        changed=work.now,
+        evidence_seq=cause.evidence_seq,
+        epoch=cause.incident.reopened,
+        approved_by=cause.approved_by,
+    )
+    runs.insert(work.tx, run, plan_hash(plan))
+    return run
+
+
+def _joined(work: Work, cause: Cause, plan: Plan) -> bool:
     """Whether an equal run makes this one needless: it is under way, or it did not help before."""
-    for earlier in runs.equal(work.tx, cause.incident.id, digest):
-        if earlier.part != cause.part and cause.part == "undo":
+    for earlier in runs.equal(work.tx, cause.incident.id, plan_hash(plan)):
+        if cause.part == UNDO:
+            # each hold is taken back once, however often that was done before
+            if earlier.part == UNDO and not earlier.state.over:
+                return True
             continue
         if earlier.epoch == cause.incident.reopened:
+            return True
+        if not earlier.state.over:
+            # it was begun before the fault came back, and is now the answer to that
+            runs.change(work.tx, earlier.id, work.now, epoch=cause.incident.reopened)
             return True
         if earlier.state is RunState.INEFFECTIVE:
             work.note(
@@ -246,7 +305,7 @@ def _step_done(work: Work, run: Run) -> None:
 
 def _not_started(work: Work, run: Run, attempt: Attempt) -> None:
     old = attempt.created < work.started_at and run.step == 0 and attempt.number == 1
-    if old and attempt.order.step.fresh:
+    if old and attempt.order.step.fresh and run.part != UNDO:
         hold_for_grace(work, run)
     elif attempt.number < max(UNREACHED_ATTEMPTS, attempt.order.step.retry.attempts):
         _retry_later(work, run, attempt)
@@ -282,11 +341,13 @@ def _unknown(work: Work, run: Run, attempt: Attempt, outcome: Outcome) -> None:
     )
     if cause is not None:
         questions.ask_unknown(work, cause, run, step)
+    else:
+        _hand_over(work, run, f"nobody can say whether {step.action} ran on {step.target}: look there")
 
 
 def _hold(work: Work, run: Run) -> None:
     """A containment that lasts begins to last; whatever ends it runs its undo."""
-    if run.plan.hold is None or run.part == "undo":
+    if run.plan.hold is None or run.part == UNDO or not begun(work, run):
         return
     holds.insert(work.tx, OpenHold(run.id, run.incident, run.plan.hold, work.now, None, ""))
     if run.plan.hold_for is not None:
@@ -294,8 +355,29 @@ def _hold(work: Work, run: Run) -> None:
     work.note(run.incident, "hold", f"{run.plan.name} stays in place: {run.plan.hold}", {"run": run.id})
 
 
+def _still_held(work: Work, run: Run, state: RunState) -> None:
+    """What was not taken back is in place: its hold is listed again."""
+    for hold in holds.of_incident(work.tx, run.incident):
+        kept = None if hold.released is None else runs.find(work.tx, hold.run)
+        if kept is not None and undo_of(work, kept) == run.plan:
+            holds.restore(work.tx, hold.run, f"its undo: {state}")
+            work.note(run.incident, "hold", f"{kept.plan.name} stays in place: its undo {state}")
+
+
+def _tries(work: Work, attempt: Attempt) -> int:
+    """How often a step has been tried; an attempt that was taken back is no try."""
+    return sum(
+        other.step == attempt.step and other.state is not AttemptState.CANCELLED
+        for other in runs.attempts_of(work.tx, attempt.order.run)
+    )
+
+
 def _failed(work: Work, run: Run, why: str) -> None:
     end(work, run, RunState.FAILED, why)
+    _hand_over(work, run, why)
+
+
+def _hand_over(work: Work, run: Run, why: str) -> None:
     incident = incidents.find(work.tx, run.incident)
     if incident is not None:
         messages.stuck(work, incident, why)

@@ -48,6 +48,8 @@ def on_switch(work: Work, switch: Switch) -> None:
                 )
         elif not timers.is_set(work.tx, "grace", run.id):
             ask_about(work, run.id, "The kill switch is off again")
+    if not switch.stopped:
+        holds.on_resume(work, "The kill switch is off again")
 
 
 def on_start(work: Work) -> None:
@@ -61,8 +63,8 @@ def on_start(work: Work) -> None:
         attempts = runs.attempts_of(work.tx, run.id)
         if not attempts or attempts[-1].state is not AttemptState.READY:
             continue
-        first = attempts[-1].step == 0 and attempts[-1].number == 1
-        if first and attempts[-1].order.step.fresh:
+        # an undo rests on what was done, not on a fault that may be gone by now
+        if run.part != actions.UNDO and attempts[-1].order.step.fresh and not actions.begun(work, run):
             actions.hold_for_grace(work, run)
 
 
@@ -76,7 +78,7 @@ def on_fresh_evidence(work: Work, rule: str, key: str) -> None:
         ):
             timers.cancel(work.tx, "grace", run.id)
             work.note(run.incident, "resumed", f"{run.plan.name}: fresh evidence came in", {"run": run.id})
-            actions.go_on(work, run, len(runs.attempts_of(work.tx, run.id)) + 1)
+            actions.go_on(work, run)
 
 
 def any_in_grace(work: Work) -> bool:
@@ -91,7 +93,8 @@ def ask_about(work: Work, run_id: str, why: str) -> None:
         return
     incident = incidents.find(work.tx, run.incident)
     cause = actions.cause_of(work, run)
-    if incident is None or cause is None or incident.state is not IncidentState.OPEN:
+    needed = run.part == actions.UNDO or (incident is not None and incident.state is IncidentState.OPEN)
+    if cause is None or not needed:
         actions.end(work, run, RunState.CANCELLED, "no longer needed")
         return
     runs.change(work.tx, run.id, work.now, state=RunState.ASKING)
@@ -114,8 +117,7 @@ def _steady(work: Work, run_id: str) -> None:
 def _retry(work: Work, run_id: str) -> None:
     run = runs.find(work.tx, run_id)
     if run is not None and run.state is RunState.RUNNING:
-        number = sum(attempt.step == run.step for attempt in runs.attempts_of(work.tx, run_id)) + 1
-        actions.go_on(work, run, number)
+        actions.go_on(work, run)
 
 
 def _close(work: Work, incident_id: str) -> None:

@@ -13,7 +13,7 @@ from holdfast.model.events import Event
 from holdfast.model.records import GateState, Incident, RunState
 from holdfast.model.rules import Mode, Quiet, Rule
 from holdfast.model.values import HOUR, Json, Millis, Ref, Severity
-from holdfast.pipeline import actions, holds, messages, responses
+from holdfast.pipeline import actions, holds, messages, questions, responses
 from holdfast.pipeline.scope import Scope, evidence_line
 from holdfast.pipeline.work import Work
 from holdfast.store import gates, incidents, runs, timers
@@ -49,8 +49,9 @@ def on_firing(work: Work, firing: Firing) -> None:
         if how is not How.JOINED:
             work.note(incident.id, "observed", f"rule {rule.name} is in mode observe: recorded only")
         return
-    responses.begin(work, rule, incident, firing, new=how is not How.JOINED)
-    if how is not How.JOINED:
+    untold = how is not How.JOINED or not incidents.responses_of(work.tx, incident.id)
+    responses.begin(work, rule, incident, firing)
+    if untold:
         messages.opened(work, incident, rule)
 
 
@@ -65,7 +66,23 @@ def release(work: Work, rule: str, key: str, why: str) -> None:
         left = incidents.clear_firing(work.tx, incident.id, rule, key)
         work.note(incident.id, "clear", f"rule {rule} is clear: {why}", {"rule": rule, "still_firing": left})
         if left == 0:
-            _incident_cleared(work, memory.clear(work.tx, incident, work.now))
+            cleared = memory.clear(work.tx, incident, work.now)
+            _incident_over(work, cleared, "cleared by observation")
+            messages.cleared(work, cleared)
+
+
+def unwatched(work: Work, incident: Incident, rule: str, key: str) -> None:
+    """A rule was removed: nobody would ever see it clear, so it holds the incident open no longer."""
+    left = incidents.clear_firing(work.tx, incident.id, rule, key)
+    work.note(incident.id, "clear", f"rule {rule} was removed", {"rule": rule, "still_firing": left})
+    if left:
+        return
+    for run in runs.of_incident(work.tx, incident.id):
+        if run.state is RunState.VERIFYING:
+            actions.end(work, run, RunState.CANCELLED, "nobody observes any more whether it helped")
+    why = f"rule {rule} was removed: nobody observes any more whether the fault is gone"
+    _incident_over(work, memory.clear(work.tx, incident, work.now), why)
+    messages.stuck(work, incident, why)
 
 
 def firing_key(values: tuple[Json, ...]) -> str:
@@ -73,13 +90,18 @@ def firing_key(values: tuple[Json, ...]) -> str:
     return msgspec.json.encode(list(values)).decode()
 
 
-def _incident_cleared(work: Work, incident: Incident) -> None:
-    work.note(incident.id, "cleared", "cleared by observation")
+def _incident_over(work: Work, incident: Incident, why: str) -> None:
+    work.note(incident.id, "cleared", why)
     for gate in gates.pending(work.tx, incident.id):
+        run = None if gate.run is None else runs.find(work.tx, gate.run)
+        if questions.about_unknown(gate) or (run is not None and run.part == actions.UNDO):
+            continue
         if gates.end(work.tx, gate.id, GateState.NOT_NEEDED):
             timers.cancel(work.tx, "gate", gate.id)
             work.note(incident.id, "question", "the question is no longer needed", {"gate": gate.id})
     for run in runs.of_incident(work.tx, incident.id):
+        if run.part == actions.UNDO:
+            continue
         if run.state in {RunState.ASKING, RunState.WAITING}:
             actions.end(work, run, RunState.CANCELLED, "the incident cleared first")
         elif run.state is RunState.VERIFYING:
@@ -89,7 +111,6 @@ def _incident_cleared(work: Work, incident: Incident) -> None:
         (incident.id, response.rule) for response in incidents.responses_of(work.tx, incident.id)
     )
     holds.on_clear(work, incident)
-    messages.cleared(work, incident)
 
 
 def _reopens_within(work: Work, incident: Incident) -> Millis:

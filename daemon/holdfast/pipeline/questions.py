@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from holdfast.gate.basis import Basis, basis
 from holdfast.gate.card import card
 from holdfast.model.actions import Plan, PlannedStep
@@ -76,7 +78,7 @@ def ask(
 def ask_leave(work: Work, cause: Cause, run: Run, verdict: Verdict, changed: str = "") -> None:
     """Ask whether a run may go on; silence is no."""
     question = f"{run.plan.name} needs your word: {verdict.voices[0].why}"
-    choices = (Choice(APPROVE, run.plan), Choice(DENY))
+    choices = (Choice(APPROVE, _rest(run)), Choice(DENY))
     within = verdict.within or LEAVE_WITHIN
     ask(
         work,
@@ -98,7 +100,7 @@ def ask_held(work: Work, cause: Cause, run: Run, why: str) -> None:
         work,
         cause,
         question,
-        (Choice(APPROVE, run.plan), Choice(DENY)),
+        (Choice(APPROVE, _rest(run)), Choice(DENY)),
         silence=DENY,
         within=LEAVE_WITHIN,
         run=run.id,
@@ -108,8 +110,13 @@ def ask_held(work: Work, cause: Cause, run: Run, why: str) -> None:
 def ask_unknown(work: Work, cause: Cause, run: Run, step: PlannedStep) -> None:
     """Nobody knows whether a step ran: only a human may say whether to run it again."""
     question = f"Nobody can say whether {step.action} ran on {step.target}. Look there, then: run it again?"
-    choices = (Choice(RUN_AGAIN, Plan(run.plan.name, run.plan.steps[run.step :])), Choice(LEAVE))
+    choices = (Choice(RUN_AGAIN, replace(_rest(run), hold=None, hold_for=None)), Choice(LEAVE))
     ask(work, cause, question, choices, silence=LEAVE, within=LEAVE_WITHIN)
+
+
+def about_unknown(gate: Gate) -> bool:
+    """Whether a question is about an unknown end: its answer frees the target."""
+    return gate.run is None and [choice.name for choice in gate.choices] == [RUN_AGAIN, LEAVE]
 
 
 def ask_again(work: Work, cause: Cause, gate: Gate, changed: str) -> None:
@@ -127,6 +134,11 @@ def ask_again(work: Work, cause: Cause, gate: Gate, changed: str) -> None:
             run=gate.run,
             changed=changed,
         )
+
+
+def _rest(run: Run) -> Plan:
+    """What an approval lets run: the steps that are not done yet."""
+    return replace(run.plan, steps=run.plan.steps[run.step :])
 
 
 def basis_now(work: Work, cause: Cause, choices: tuple[Choice, ...], run: str | None) -> Basis:

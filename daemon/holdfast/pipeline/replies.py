@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +9,6 @@ from holdfast.gate import judge, notice, token
 from holdfast.gate.basis import changed
 from holdfast.gate.judge import Judgement, JudgementKind
 from holdfast.gate.reply import parse
-from holdfast.model.actions import Action
 from holdfast.model.records import AuthLevel, Gate, GateState, InboundReply, RunState
 from holdfast.pipeline import actions, holds, locks, messages, questions
 from holdfast.pipeline.work import Cause, Work
@@ -74,32 +72,6 @@ def on_expiry(work: Work, gate_id: str) -> None:
         messages.tell(work, incident, notice.expired(incident, gate), but=_first_channel(work))
 
 
-def rebind(work: Work, previous: Mapping[str, Action]) -> None:
-    """A new config took over: a question about an action that changed is asked anew, with new plans."""
-    for gate in gates.pending(work.tx):
-        names = {step.action for choice in gate.choices if choice.plan for step in choice.plan.steps}
-        if all(previous.get(name) == work.snapshot.actions.get(name) for name in names):
-            continue
-        if not gates.end(work.tx, gate.id, GateState.VOID):
-            continue
-        timers.cancel(work.tx, "gate", gate.id)
-        work.note(
-            gate.incident, "question", "void: a pushed commit changed what it would run", {"gate": gate.id}
-        )
-        run = None if gate.run is None else runs.find(work.tx, gate.run)
-        cause = _cause(work, gate)
-        if run is not None:
-            actions.end(work, run, RunState.CANCELLED, "a pushed commit changed the action")
-            if cause is not None:
-                for do in cause.rule.contain:
-                    actions.propose(work, cause, do)
-        else:
-            response = incidents.response(work.tx, gate.incident, gate.rule)
-            if response is not None and 0 <= response.stage < incidents.DONE:
-                incidents.put_response(work.tx, replace(response, stage=response.stage - 1))
-        work.settled.append((gate.incident, gate.rule))
-
-
 def _decide(work: Work, gate: Gate, reply: InboundReply, ruling: Judgement) -> bool:
     who = reply.operator or reply.sender
     chosen = next((choice for choice in gate.choices if choice.name == ruling.choice), None)
@@ -114,9 +86,10 @@ def _decide(work: Work, gate: Gate, reply: InboundReply, ruling: Judgement) -> b
         f"{who} answered {chosen.name} by {reply.channel}",
         {"gate": gate.id, "choice": chosen.name},
     )
-    holds.on_answer(work, gate.incident, gate.rule)
-    if chosen.name in {questions.RUN_AGAIN, questions.LEAVE}:
+    if questions.about_unknown(gate):
         _looked_at(work, gate)
+    elif gate.run is None:
+        holds.on_answer(work, gate.incident, gate.rule)
     cause = _cause(work, gate)
     run = None if gate.run is None else runs.find(work.tx, gate.run)
     if run is not None and chosen.plan is not None:

@@ -28,10 +28,10 @@ _WORSE: Final = (
 )
 
 
-def begin(work: Work, rule: Rule, incident: Incident, firing: Firing, *, new: bool) -> None:
+def begin(work: Work, rule: Rule, incident: Incident, firing: Firing) -> None:
     """Contain what is new in this firing; start the response if it is not under way."""
     response = incidents.response(work.tx, incident.id, rule.name)
-    if response is None or (new and response.epoch < incident.reopened):
+    if response is None or response.epoch < incident.reopened:
         response = Response(incident.id, rule.name, incident.reopened, CONTAINING, firing.event)
         incidents.put_response(work.tx, response)
     guards = tuple(

@@ -18,14 +18,14 @@ import structlog
 from holdfast.correlate import Correlator, Firing
 from holdfast.correlate.keys import key_of
 from holdfast.effects import crash_point
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, StoreError
 from holdfast.match.engine import Engine, Findings
 from holdfast.match.native import NativeEngine
 from holdfast.model.events import ConfigSwap, Entry, EntryKind, Event, Start, Switch, Tick
 from holdfast.model.records import Delivery, InboundReply, Outcome
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Truth
-from holdfast.pipeline import actions, clockwork, faults, messages, replies, responses
+from holdfast.pipeline import actions, adoption, clockwork, faults, messages, replies, responses
 from holdfast.pipeline.work import Identity, Work
 from holdfast.store import correlation, facts, journal
 from holdfast.store.database import Database, Tx
@@ -117,18 +117,20 @@ class Pipeline:
             self._wake.wait(1.0)
             self._wake.clear()
             try:
+                if self.failed is not None:
+                    self._use(self._snapshot)
                 self.drain()
                 self.failed = None
-            except HoldfastError as error:
+            except Exception as error:
                 # the disk may be full or gone: nothing is lost, the entries stay; try again
-                self.failed = str(error)
-                log.error("pipeline.waiting", why=str(error))  # noqa: TRY400 - foreseen: no traceback
-                self._use(self._snapshot)
+                self.failed = f"{type(error).__name__}: {error}"
+                foreseen = isinstance(error, HoldfastError)
+                log.error("pipeline.waiting", why=self.failed, exc_info=not foreseen)  # noqa: TRY400
 
     def _handle_batch(self, entries: Sequence[Entry]) -> None:
         try:
             self._commit(entries)
-        except HoldfastError:
+        except StoreError:
             raise
         except Exception:  # whatever it is: find the one entry that does it and set that aside
             log.exception("pipeline.batch_failed", first=entries[0].seq, last=entries[-1].seq)
@@ -139,7 +141,7 @@ class Pipeline:
     def _handle_alone(self, entry: Entry) -> None:
         try:
             self._commit([entry])
-        except HoldfastError:
+        except StoreError:
             raise
         except Exception as error:
             log.exception("pipeline.quarantined", seq=entry.seq, kind=str(entry.kind))
@@ -205,22 +207,24 @@ class Pipeline:
         snapshot = self._snapshots.get(swap.commit)
         if snapshot is None or facts.get(work.tx, COMMIT) == snapshot.commit:
             return
-        previous = dict(self._snapshot.actions)
         correlation.save(work.tx, self._correlator.changed())
         self._snapshot = work.snapshot = snapshot
         self._engine.close()
         self._engine = NativeEngine(snapshot.rules.values())
         self._correlator = Correlator(snapshot.rules.values(), correlation.load(work.tx))
         facts.put(work.tx, COMMIT, snapshot.commit)
-        replies.rebind(work, previous)
+        adoption.adopt(work)
         log.info("config.swapped", commit=snapshot.commit, previous=swap.previous)
 
     def _on_start(self, work: Work, start: Start) -> None:
         self._started_at = work.now
         work.started_at = work.now
         self.started_seq = work.seq
+        changed = facts.get(work.tx, COMMIT) != self._snapshot.commit
         facts.put(work.tx, COMMIT, self._snapshot.commit)
         clockwork.on_start(work)
+        if changed:
+            adoption.adopt(work)
         log.info("pipeline.started", seq=work.seq, version=start.version, commit=self._snapshot.commit)
 
     def _fresh(self, work: Work, event: Event, findings: Findings, firings: Sequence[Firing]) -> None:

@@ -68,6 +68,8 @@ class Database:
                     yield self._writer
                     strike(point, "before")
                     transaction.commit()
+            except (exc.IntegrityError, exc.DataError, exc.ProgrammingError):
+                raise  # a defect of whoever wrote it: trying again would not help
             except exc.DatabaseError as error:
                 self._release_ballast(error)
                 raise _explained(error, self.path) from error

@@ -48,6 +48,11 @@ def release(tx: Tx, run: str, now: Millis, why: str) -> bool:
     return done.rowcount == 1
 
 
+def restore(tx: Tx, run: str, why: str) -> None:
+    """A hold that was to end lasts after all."""
+    tx.execute(update(table).where(table.c.run == run).values(released=None, why=why))
+
+
 def lasting(tx: Tx, incident: str | None = None) -> list[OpenHold]:
     """Holds that have not been released."""
     query = select(table).where(table.c.released.is_(None)).order_by(table.c.since, table.c.run)
