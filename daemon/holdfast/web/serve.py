@@ -63,6 +63,7 @@ class Served:
     def __init__(self, address: str, port: int, server: _Server, bound: socket.socket) -> None:
         self.address = address
         self.port = port
+        self._path = bound.getsockname() if bound.family is socket.AF_UNIX else None
         self._server = server
         self._running = asyncio.create_task(server.serve(sockets=[bound]))
 
@@ -83,6 +84,8 @@ class Served:
         self._server.leave()
         await self._running
         self._server.crowd.abort()
+        if self._path:
+            Path(self._path).unlink(missing_ok=True)  # noqa: ASYNC240 - one directory entry
 
 
 async def serve_tcp(app: ASGIApp, host: str, port: int, *, limits: Limits = LIMITS) -> Served:

@@ -339,7 +339,9 @@ def test_stopping_writes_what_waits_and_takes_nothing_more(
     journal = make()
     journal.start()
     with HeldDisk(database) as disk:
-        futures = [journal.append([event("a", number)]) for number in range(50)]
+        futures = [journal.append([event("a", 0)])]
+        assert until(lambda: not journal._waiting)
+        futures += [journal.append([event("a", number)]) for number in range(1, 50)]
         stopping = threading.Thread(target=journal.stop)
         stopping.start()
         assert until(lambda: not journal._open)

@@ -8,8 +8,10 @@ import signal
 import socket
 import stat
 import threading
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from holdfast.errors import HoldfastError
 from holdfast.web.guard import Limits
-from holdfast.web.serve import serve_tcp, serve_unix
+from holdfast.web.serve import Served, serve_tcp, serve_unix
 
 DEADLINE = 20
 
@@ -49,111 +51,143 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "control.sock"
 
 
+class Servers:
+    """Servers of one test; whatever becomes of the test, they are stopped."""
+
+    def __init__(self, loop) -> None:
+        self.loop = loop
+        self.up: list[Served] = []
+
+    def tcp(self, app: App, host: str = "127.0.0.1", port: int = 0, **options: Limits) -> Served:
+        return self._keep(serve_tcp(app, host, port, **options))
+
+    def unix(self, app: App, path: Path) -> Served:
+        return self._keep(serve_unix(app, path))
+
+    def stop(self) -> None:
+        while self.up:
+            self.loop.run(self.up.pop().stop())
+
+    def _keep(self, opening: Coroutine[Any, Any, Served]) -> Served:
+        self.up.append(self.loop.run(opening))
+        return self.up[-1]
+
+
+@pytest.fixture
+def servers(loop, app: App) -> Iterator[Servers]:
+    kept = Servers(loop)
+    yield kept
+    app.may_answer.set()
+    kept.stop()
+
+
 def get(address: str, path: Path | None = None, **headers: str) -> httpx.Response:
     transport = httpx.HTTPTransport(uds=str(path)) if path else None
     with httpx.Client(transport=transport, trust_env=False, timeout=DEADLINE) as client:
         return client.get(address, headers=headers)
 
 
-def test_a_free_port_is_found_and_told(loop, app: App) -> None:
-    first = loop.run(serve_tcp(app, "127.0.0.1", 0))
-    second = loop.run(serve_tcp(app, "127.0.0.1", 0))
+def test_a_free_port_is_found_and_told(servers: Servers, app: App) -> None:
+    first = servers.tcp(app, "127.0.0.1", 0)
+    second = servers.tcp(app, "127.0.0.1", 0)
     answers = [get(one.address).text for one in (first, second)]
-    loop.run(first.stop())
-    loop.run(second.stop())
 
     assert answers == ["ok", "ok"]
     assert first.port != second.port
     assert first.address == f"http://127.0.0.1:{first.port}"
 
 
-def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(loop, app: App) -> None:
-    served = loop.run(serve_tcp(app, "127.0.0.1", 0))
+def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(servers: Servers, app: App) -> None:
+    served = servers.tcp(app, "127.0.0.1", 0)
     with pytest.raises(
         HoldfastError, match=rf"127\.0\.0\.1:{served.port} .*in use.*: stop what uses it, or change"
     ):
-        loop.run(serve_tcp(app, "127.0.0.1", served.port))
-    loop.run(served.stop())
+        servers.tcp(app, "127.0.0.1", served.port)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nobody.invalid"])
-def test_an_address_that_is_not_ours_is_an_error(loop, app: App, host: str) -> None:
+def test_an_address_that_is_not_ours_is_an_error(servers: Servers, app: App, host: str) -> None:
     with pytest.raises(HoldfastError, match="cannot listen on"):
-        loop.run(serve_tcp(app, host, 0))
+        servers.tcp(app, host, 0)
 
 
-def test_ipv6_is_served_where_the_machine_has_it(loop, app: App) -> None:
-    served = loop.run(serve_tcp(app, "::1", 0))
+def test_ipv6_is_served_where_the_machine_has_it(servers: Servers, app: App) -> None:
+    served = servers.tcp(app, "::1", 0)
     answer = get(served.address).text
-    loop.run(served.stop())
 
     assert served.address == f"http://[::1]:{served.port}"
     assert answer == "ok"
 
 
-def test_headers_do_not_change_who_the_client_is(loop, app: App) -> None:
-    served = loop.run(serve_tcp(app, "127.0.0.1", 0))
+def test_headers_do_not_change_who_the_client_is(servers: Servers, app: App) -> None:
+    served = servers.tcp(app, "127.0.0.1", 0)
     get(served.address, **{"x-forwarded-for": "8.8.8.8", "x-forwarded-proto": "https"})
-    loop.run(served.stop())
 
     assert app.clients[0][0] == "127.0.0.1"
 
 
-def test_the_socket_is_for_its_owner_alone(loop, app: App, path: Path) -> None:
+def test_the_socket_is_for_its_owner_alone(servers: Servers, app: App, path: Path) -> None:
     old = os.umask(0)
     try:
-        served = loop.run(serve_unix(app, path))
+        servers.unix(app, path)
     finally:
         os.umask(old)
     mode = stat.S_IMODE(path.stat().st_mode)
     answer = get("http://x/", path).text
-    loop.run(served.stop())
 
     assert mode == 0o600
     assert answer == "ok"
     assert app.clients == [None]
 
 
-def test_a_socket_that_a_dead_daemon_left_is_replaced(loop, app: App, path: Path) -> None:
+def test_a_socket_that_a_dead_daemon_left_is_replaced(servers: Servers, app: App, path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    served = loop.run(serve_unix(app, path))
+    servers.unix(app, path)
     answer = get("http://x/", path).text
-    loop.run(served.stop())
 
     assert answer == "ok"
 
 
-def test_a_socket_that_answers_is_left_alone(loop, app: App, path: Path) -> None:
-    served = loop.run(serve_unix(app, path))
+def test_a_socket_that_answers_is_left_alone(servers: Servers, app: App, path: Path) -> None:
+    servers.unix(app, path)
     with pytest.raises(HoldfastError, match="another daemon answers there"):
-        loop.run(serve_unix(App(), path))
+        servers.unix(App(), path)
     answer = get("http://x/", path).text
-    loop.run(served.stop())
 
     assert answer == "ok"
 
 
-def test_what_is_no_socket_is_left_alone(loop, app: App, path: Path) -> None:
+def test_a_server_that_stops_takes_its_socket_away(servers: Servers, app: App, path: Path) -> None:
+    served = servers.unix(app, path)
+    there = path.exists()
+    servers.stop()
+    servers.loop.run(served.ended())
+
+    assert there
+    assert not path.exists()
+
+
+def test_what_is_no_socket_is_left_alone(servers: Servers, app: App, path: Path) -> None:
     path.write_text("precious")
     with pytest.raises(HoldfastError, match="something else is there"):
-        loop.run(serve_unix(app, path))
+        servers.unix(app, path)
 
     assert path.read_text() == "precious"
 
 
-def test_a_path_that_is_too_long_is_an_error_that_says_what_to_do(loop, app: App, tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_is_an_error(servers: Servers, app: App, tmp_path: Path) -> None:
     with pytest.raises(HoldfastError, match=r"too long.*choose another --state"):
-        loop.run(serve_unix(app, tmp_path / ("x" * 200)))
+        servers.unix(app, tmp_path / ("x" * 200))
 
 
-def test_stopping_lets_a_request_under_way_end(loop, app: App, until) -> None:
-    served = loop.run(serve_tcp(app, "127.0.0.1", 0))
+def test_stopping_lets_a_request_under_way_end(servers: Servers, app: App, until) -> None:
+    served = servers.tcp(app, "127.0.0.1", 0)
     app.may_answer.clear()
     with ThreadPoolExecutor(2) as pool:
         answer = pool.submit(get, served.address)
         assert until(lambda: app.asked == 1)
-        stopping = asyncio.run_coroutine_threadsafe(served.stop(), loop.loop)
+        stopping = pool.submit(servers.stop)
         assert until(lambda: served._server.should_exit)
         app.may_answer.set()
 
@@ -163,14 +197,14 @@ def test_stopping_lets_a_request_under_way_end(loop, app: App, until) -> None:
         get(served.address)
 
 
-def test_stopping_does_not_wait_for_ever(loop, app: App, until) -> None:
-    served = loop.run(serve_tcp(app, "127.0.0.1", 0, limits=Limits(grace=1)))
+def test_stopping_does_not_wait_for_ever(servers: Servers, app: App, until) -> None:
+    served = servers.tcp(app, "127.0.0.1", 0, limits=Limits(grace=1))
     app.may_answer.clear()
     idle = socket.create_connection(("127.0.0.1", served.port))
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(get, served.address)
         assert until(lambda: app.asked == 1)
-        loop.run(served.stop())
+        servers.stop()
         app.may_answer.set()
         try:
             status = answer.result(DEADLINE).status_code
@@ -200,11 +234,10 @@ def test_signals_stay_with_whoever_owns_the_process(app: App) -> None:
 
 
 def test_more_connections_than_files_are_not_promised(
-    loop, app: App, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (64, 64))
-    served = loop.run(serve_tcp(app, "127.0.0.1", 0))
+    served = servers.tcp(app, "127.0.0.1", 0)
     bound = served._server.crowd.limits.connections
-    loop.run(served.stop())
 
     assert bound == 32
