@@ -164,8 +164,10 @@ def end(work: Work, run: Run, state: RunState, why: str) -> None:
     if incident is not None:
         runs.record(work.tx, replace(run, state=state), incident.type, incident.service, work.now)
     _hold(work, run)
-    if run.part == UNDO and state in _NOT_TAKEN_BACK:
-        _still_held(work, run, state)
+    if run.part == UNDO and state is not RunState.UNKNOWN:
+        _keep_hold(work, run, state)
+    elif state is RunState.INEFFECTIVE and _is_done(work, run):
+        _hand_over(work, run, f"{run.plan.name}: {why}")
     # whoever joined this run waits for it too
     work.settled.extend(
         (run.incident, response.rule) for response in incidents.responses_of(work.tx, run.incident)
@@ -355,11 +357,15 @@ def _hold(work: Work, run: Run) -> None:
     work.note(run.incident, "hold", f"{run.plan.name} stays in place: {run.plan.hold}", {"run": run.id})
 
 
-def _still_held(work: Work, run: Run, state: RunState) -> None:
-    """What was not taken back is in place: its hold is listed again."""
+def _keep_hold(work: Work, run: Run, state: RunState) -> None:
+    """What was not taken back is in place: its hold is listed again; what was, no longer."""
     for hold in holds.of_incident(work.tx, run.incident):
-        kept = None if hold.released is None else runs.find(work.tx, hold.run)
-        if kept is not None and undo_of(work, kept) == run.plan:
+        kept = runs.find(work.tx, hold.run)
+        if kept is None or undo_of(work, kept) != run.plan:
+            continue
+        if state not in _NOT_TAKEN_BACK:
+            holds.release(work.tx, hold.run, work.now, "it was taken back")
+        elif hold.released is not None:
             holds.restore(work.tx, hold.run, f"its undo: {state}")
             work.note(run.incident, "hold", f"{kept.plan.name} stays in place: its undo {state}")
 
@@ -375,6 +381,12 @@ def _tries(work: Work, attempt: Attempt) -> int:
 def _failed(work: Work, run: Run, why: str) -> None:
     end(work, run, RunState.FAILED, why)
     _hand_over(work, run, why)
+
+
+def _is_done(work: Work, run: Run) -> bool:
+    """Whether the response of a run is over, so that nothing follows on what became of it."""
+    response = incidents.response(work.tx, run.incident, run.rule)
+    return response is not None and response.stage == incidents.DONE
 
 
 def _hand_over(work: Work, run: Run, why: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -59,6 +60,7 @@ def on_start(work: Work) -> None:
     """
     if not timers.is_set(work.tx, "retain", "journal"):
         timers.put(work.tx, Timer("retain", "journal", work.now + HOUR))
+    _deaf(work)
     for run in runs.in_states(work.tx, [RunState.RUNNING]):
         attempts = runs.attempts_of(work.tx, run.id)
         if not attempts or attempts[-1].state is not AttemptState.READY:
@@ -99,6 +101,16 @@ def ask_about(work: Work, run_id: str, why: str) -> None:
         return
     runs.change(work.tx, run.id, work.now, state=RunState.ASKING)
     questions.ask_held(work, cause, run, why)
+
+
+def _deaf(work: Work) -> None:
+    """Silence while nobody listened is not absence: what watches for it watches so much longer."""
+    before = journal.find_before(work.tx, work.seq)
+    if before is None:
+        return
+    for kind in ("verify", "steady", "quiet"):
+        for timer in timers.of_kind(work.tx, kind):
+            timers.put(work.tx, replace(timer, due=timer.due + work.now - before.received))
 
 
 def _verify(work: Work, run_id: str) -> None:

@@ -22,6 +22,11 @@ def free(work: Work, run: str) -> None:
             facts.drop(work.tx, name)
 
 
+def holds(work: Work, run: str) -> bool:
+    """Whether the unknown end of this run keeps a target locked."""
+    return run in facts.named(work.tx, _PREFIX).values()
+
+
 def held_by(work: Work, target: str) -> str | None:
     """The run whose unknown end keeps a target locked."""
     return facts.get(work.tx, _PREFIX + target)

@@ -115,7 +115,8 @@ def on_delivery(work: Work, delivery: Delivery) -> None:
 def _second_channel(work: Work, message: Message) -> None:
     operator = work.snapshot.operators.get(message.operator)
     channels = operator.channels if operator is not None else ()
-    after = channels[channels.index(message.channel) + 1 :] if message.channel in channels else ()
+    # a channel that the config no longer has: any other is better than none
+    after = channels[channels.index(message.channel) + 1 :] if message.channel in channels else channels
     if after:
         again = Message(
             id=work.new_id("m"),

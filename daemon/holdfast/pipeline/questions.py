@@ -8,7 +8,7 @@ from holdfast.gate.basis import Basis, basis
 from holdfast.gate.card import card
 from holdfast.model.actions import Plan, PlannedStep
 from holdfast.model.policies import Verdict
-from holdfast.model.records import Choice, Gate, GateState, Run
+from holdfast.model.records import Choice, Gate, GateState, Run, RunState
 from holdfast.model.values import MINUTE, Millis
 from holdfast.pipeline import messages, verdicts
 from holdfast.pipeline.work import Cause, Work
@@ -134,6 +134,22 @@ def ask_again(work: Work, cause: Cause, gate: Gate, changed: str) -> None:
             run=gate.run,
             changed=changed,
         )
+
+
+def ask_late(work: Work, cause: Cause, gate: Gate) -> None:
+    """An answer came after the question had ended: ask it once more."""
+    if gate.run is not None:
+        runs.change(work.tx, gate.run, work.now, state=RunState.ASKING)
+    ask(
+        work,
+        cause,
+        gate.question,
+        gate.choices,
+        silence=gate.silence,
+        within=gate.expires - gate.created,
+        run=gate.run,
+        changed="Your answer came after the last card had expired.",
+    )
 
 
 def _rest(run: Run) -> Plan:

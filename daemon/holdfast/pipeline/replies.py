@@ -9,7 +9,7 @@ from holdfast.gate import judge, notice, token
 from holdfast.gate.basis import changed
 from holdfast.gate.judge import Judgement, JudgementKind
 from holdfast.gate.reply import parse
-from holdfast.model.records import AuthLevel, Gate, GateState, InboundReply, RunState
+from holdfast.model.records import AuthLevel, Gate, GateState, IncidentState, InboundReply, RunState
 from holdfast.pipeline import actions, holds, locks, messages, questions
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import gates, incidents, runs, timers
@@ -36,6 +36,10 @@ def on_reply(work: Work, reply: InboundReply) -> None:
     if ruling.kind is JudgementKind.VOID and cause is not None and incident is not None:
         now = questions.basis_now(work, cause, gate.choices, gate.run)
         questions.ask_again(work, cause, gate, changed(gate.basis, now))
+    late = ruling.kind is JudgementKind.EXPIRED and reply.auth is AuthLevel.PROVEN
+    if late and cause is not None and _still_of_use(work, gate):
+        questions.ask_late(work, cause, gate)
+        ruling = replace(ruling, receipt=f"{ruling.receipt} A new card is on its way.")
     if ruling.kind in {JudgementKind.ACCEPTED, JudgementKind.DENIED} and not _decide(
         work, gate, reply, ruling
     ):
@@ -100,6 +104,21 @@ def _decide(work: Work, gate: Gate, reply: InboundReply, ruling: Judgement) -> b
         actions.take(work, replace(cause, approved_by=who), chosen.plan)
     work.settled.append((gate.incident, gate.rule))
     return True
+
+
+def _still_of_use(work: Work, gate: Gate) -> bool:
+    """Whether a late answer is worth a new card: the matter is open, and nobody is asked about it now."""
+    waiting = gates.pending(work.tx, gate.incident)
+    if gate.state is not GateState.EXPIRED or any(other.rule == gate.rule for other in waiting):
+        return False
+    if questions.about_unknown(gate):
+        return any(locks.holds(work, run.id) for run in runs.of_incident(work.tx, gate.incident))
+    run = None if gate.run is None else runs.find(work.tx, gate.run)
+    if run is not None and run.state is not RunState.EXPIRED:
+        return False
+    incident = incidents.find(work.tx, gate.incident)
+    firing = incident is not None and incident.state is IncidentState.OPEN
+    return firing or (run is not None and run.part == actions.UNDO)
 
 
 def _looked_at(work: Work, gate: Gate) -> None:

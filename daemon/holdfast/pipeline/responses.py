@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from holdfast.conditions import evaluate
 from holdfast.correlate import Firing
+from holdfast.correlate.signals import GuardFound
 from holdfast.model.records import Incident, IncidentState, Run, RunState
 from holdfast.model.rules import Ask, Do, GuardEffect, Rule
 from holdfast.model.values import Fact, Truth
@@ -64,6 +67,8 @@ def _idle(work: Work, incident_id: str, rule_name: str) -> Response | None:
         return None
     if any(not run.state.over for run in _runs(work, response)):
         return None
+    if response.stage == CONTAINING and any(not run.state.over for run in _shared(work, response)):
+        return None
     if any(gate.rule == rule_name for gate in gates.pending(work.tx, incident_id)):
         return None
     return response
@@ -74,7 +79,7 @@ def _start(work: Work, rule: Rule, response: Response, item: Ask | Do) -> bool:
     incident = incidents.find(work.tx, response.incident)
     if incident is None:
         return False
-    cause = Cause(incident, rule, "then", response.event, work.seq, ())
+    cause = Cause(incident, rule, "then", response.event, work.seq, _guards(work, rule, incident))
     if isinstance(item, Do):
         actions.propose(work, cause, item)
         return True
@@ -91,9 +96,38 @@ def _start(work: Work, rule: Rule, response: Response, item: Ask | Do) -> bool:
 
 
 def _state(work: Work, response: Response, incident: Incident) -> Fact:
-    contained = [run.state for run in _runs(work, response) if run.part == "contain"]
+    own = [run for run in _runs(work, response) if run.part == "contain"]
+    contained = [run.state for run in own or _shared(work, response)]
     outcome = str(max(contained, key=_WORSE.index)) if contained else "none"
     return {"firing": incident.state is IncidentState.OPEN, "contain": {"outcome": outcome}}
+
+
+def _shared(work: Work, response: Response) -> list[Run]:
+    """Containments of other rules that this rule's own have joined."""
+    incident = incidents.find(work.tx, response.incident)
+    rule = work.snapshot.rules.get(response.rule)
+    if incident is None or rule is None:
+        return []
+    cause = Cause(incident, rule, "contain", response.event, work.seq)
+    wanted = [actions.planned(work, cause, do) for do in rule.contain]
+    return [
+        run
+        for run in runs.of_incident(work.tx, incident.id)
+        if run.part == "contain" and run.epoch == response.epoch and run.plan in wanted
+    ]
+
+
+def _guards(work: Work, rule: Rule, incident: Incident) -> tuple[str, ...]:
+    """The `unless` guards that held when the rule last fired, and still do."""
+    within = {guard.pattern.alias: guard.within for guard in rule.unless}
+    lines = incidents.story(work.tx, incident.id, "evidence") if within else []
+    found = [line.data["guards"] for line in lines if line.data.get("rule") == rule.name][-1:]
+    held = msgspec.convert(found[0], list[GuardFound]) if found else []
+    return tuple(
+        guard.name
+        for guard in held
+        if guard.truth is Truth.TRUE and guard.time + within.get(guard.name, 0) >= work.now
+    )
 
 
 def _finish(work: Work, response: Response) -> None:

@@ -154,6 +154,14 @@ class Pipeline:
             self.cursor = entry.seq
 
     def _commit(self, entries: Sequence[Entry]) -> None:
+        before = self._snapshot
+        try:
+            self._decide(entries)
+        except BaseException:
+            self._snapshot = before  # what was not committed did not take over
+            raise
+
+    def _decide(self, entries: Sequence[Entry]) -> None:
         events = [_event(entry) for entry in entries if entry.kind is EntryKind.EVENT]
         before = self._snapshot
         matched = iter(zip(events, self._engine.match(events), strict=True))

@@ -67,6 +67,12 @@ def find(tx: Tx, seq: int) -> Entry | None:
     return found[0] if found and found[0].seq == seq else None
 
 
+def find_before(tx: Tx, seq: int) -> Entry | None:
+    """The newest entry before `seq`."""
+    row = tx.execute(select(table).where(table.c.seq < seq).order_by(table.c.seq.desc()).limit(1)).first()
+    return None if row is None else _entry(row)
+
+
 def latest(tx: Tx, limit: int, kind: EntryKind | None = None) -> list[Entry]:
     """The newest entries, or those of one kind, oldest first."""
     query = select(table).order_by(table.c.seq.desc()).limit(limit)

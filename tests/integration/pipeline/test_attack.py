@@ -381,3 +381,168 @@ def test_a_removed_rule_of_which_a_run_is_under_way_is_told_of(make_world: Calla
 
     assert world.ready() == []
     assert any("does not go on" in message.body for message in world.messages())
+
+
+# -- one fault, several rules, several times ------------------------------------------------------------
+
+SECOND_RULE = """
+rule: shop-slow
+doc: The shop is slow.
+mode: auto
+when: {slow: {event: shop.slow, where: {service: {ne: null}}}}
+incident: {type: service-down, severity: error, title: "slow"}
+clears: {event: shop.fast}
+contain:
+  - {do: restart-unit, at: $service.hosts, with: {unit: $service.unit}}
+then:
+  - ask: "Slow: roll $service.name back?"
+    choices: {roll-back: {do: roll-back-release, at: $service.hosts}, wait: {}}
+    silence: wait
+    within: 30m
+"""
+
+
+def test_a_restart_that_is_under_way_is_not_ordered_twice_when_the_fault_returns(world: World) -> None:
+    world.probe(ok=False, times=3)
+    (order,) = world.ready()
+    with world.db.begin("tests.integration.pipeline") as tx:
+        runs.intend(tx, order.id, "boot-a", world.now)
+    world.probe(ok=True, times=2)
+    world.probe(ok=False, times=3)
+
+    assert world.ready() == []
+    assert world.questions() == []
+    assert len(world.runs()) == 1
+
+
+def test_a_rule_that_joined_a_containment_waits_for_it(make_world: Callable[..., World]) -> None:
+    world = make_world(rules__slow_yaml=SECOND_RULE)
+    world.probe(ok=False, times=3)
+    world.event("shop.slow", service="shop")
+    early = world.questions()
+    world.ends(world.ready()[0])
+    world.pass_time(90 * SECOND)
+
+    assert early == []
+    assert len(world.runs()) == 1
+    assert sorted(question.rule for question in world.questions()) == ["shop-down", "shop-slow"]
+
+
+def test_a_second_rule_responds_to_a_reopened_incident_too(make_world: Callable[..., World]) -> None:
+    slow = SECOND_RULE.replace(
+        "  - {do: restart-unit, at: $service.hosts, with: {unit: $service.unit}}\n", ""
+    )
+    slow = slow.replace("contain:\n", "")
+    world = make_world(rules__slow_yaml=slow)
+    world.event("shop.slow", service="shop")
+    world.event("shop.fast", service="shop")
+    world.probe(ok=False, times=3)
+    world.event("shop.slow", service="shop")
+
+    assert [question.rule for question in world.questions()] == ["shop-slow"]
+
+
+def test_the_operator_hears_of_an_incident_that_a_watching_rule_had_opened(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(rules__slow_yaml=SECOND_RULE.replace("mode: auto", "mode: observe"))
+    world.event("shop.slow", service="shop")
+    silent = world.messages()
+    world.probe(ok=False, times=3)
+
+    assert silent == []
+    assert len(world.messages()) == 1
+
+
+def test_what_follows_a_guarded_containment_that_nobody_allowed_does_not_run_by_itself(
+    make_world: Callable[..., World],
+) -> None:
+    rule = GUARDED.replace("within: 10m", "within: 1h") + (
+        "then:\n  - {do: maintenance-page, at: $service.hosts}\n"
+    )
+    world = make_world(rules__shop_yaml=rule)
+    world.event("deploy.started", service="shop")
+    world.probe(ok=False, times=3)
+    world.pass_time(31 * MINUTE)
+
+    assert world.ready() == []
+    assert [question.question.partition(" needs")[0] for question in world.questions()] == [
+        "maintenance-page"
+    ]
+
+
+# -- silence --------------------------------------------------------------------------------------------
+
+
+def test_time_in_which_nobody_listened_proves_nothing(world: World) -> None:
+    world.probe(ok=False, times=3)
+    world.ends(world.ready()[0])
+    world.now += 5 * MINUTE
+    world.restart()
+    world.pass_time(SECOND)
+    observed = world.runs()[0].state
+    world.pass_time(90 * SECOND)
+
+    assert observed is RunState.VERIFYING
+    assert world.runs()[0].state is RunState.INEFFECTIVE
+
+
+def test_quiet_while_the_daemon_was_down_clears_nothing(make_world: Callable[..., World]) -> None:
+    world = make_world(rules__slow_yaml=SECOND_RULE.replace("{event: shop.fast}", "{after: 10m}"))
+    world.event("shop.slow", service="shop")
+    world.now += HOUR
+    world.restart()
+    world.pass_time(5 * MINUTE)
+    waiting = world.incidents()[0].state
+    world.pass_time(6 * MINUTE)
+
+    assert waiting is IncidentState.OPEN
+    assert world.incidents()[0].state is IncidentState.CLEARED
+
+
+def test_a_late_answer_gets_a_new_card_that_can_be_answered(world: World) -> None:
+    to_question(world)
+    (question,) = world.questions()
+    world.pass_time(31 * MINUTE)
+    late = world.answers(question, f"roll-back {world.code(question)}")
+    (again,) = world.questions()
+    nothing = world.ready()
+    answer = world.answers(again, f"roll-back {world.code(again)}")
+
+    assert (late.kind, answer.kind) == ("expired", "accepted")
+    assert nothing == []
+    assert [order.step.action for order in world.ready()] == ["roll-back-release"]
+
+
+def to_unknown(world: World) -> None:
+    to_question(world)
+    (question,) = world.questions()
+    world.answers(question, f"roll-back {world.code(question)}")
+    world.ends(world.ready()[0], OutcomeKind.UNKNOWN)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_locked_target_can_be_freed_after_the_fault_is_gone(world: World, late: bool) -> None:
+    to_unknown(world)
+    (question,) = world.questions()
+    world.probe(ok=True, times=2)
+    if late:
+        world.pass_time(31 * MINUTE)
+        world.answers(question, "leave")
+        (question,) = world.questions()
+    answer = world.answers(question, "leave")
+    with world.db.read() as tx:
+        locked = facts.named(tx, "lock:")
+
+    assert answer.kind == "denied"
+    assert locked == {}
+
+
+def test_a_message_to_a_channel_that_was_removed_goes_to_another(world: World) -> None:
+    world.probe(ok=False, times=3)
+    (message,) = world.messages()
+    site = world.files["holdfast.yaml"].replace("  mail: {url: $secret.mail-url}\n", "")
+    world.push({**world.files, "holdfast.yaml": site.replace("[mail, push]", "[push]")}, "c2")
+    world.delivered(message, DeliveryState.FAILED, "not declared")
+
+    assert "push" in {sent.channel for sent in world.messages()}
