@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import msgspec
 import pytest
 
 from holdfast.effects import crash_point
-from holdfast.errors import ConnectorError, Overloaded
+from holdfast.errors import ConnectorError, Overloaded, StoreError
 from holdfast.execute.connector import Ending
 from holdfast.execute.hands import Hands
 from holdfast.execute.local import LocalConnector
@@ -26,7 +27,7 @@ from holdfast.redact import MARK as REDACTED
 from holdfast.redact import Redactor
 from holdfast.rehearsal.sshd import Sshd
 from holdfast.store import runs
-from holdfast.store.database import Database
+from holdfast.store.database import Database, Tx
 from holdfast.store.runs import AttemptState, Labels
 
 Order = Callable[..., AttemptOrder]
@@ -487,13 +488,20 @@ def test_a_host_that_cannot_be_asked_is_asked_again_until_it_answers(
     assert rig.journal.outcomes()["r1/0/1"].kind is OutcomeKind.ENDED
 
 
-@pytest.mark.parametrize("down", [True, False])
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ConnectorError("web1 cannot be reached"), "cannot be reached"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+        (None, "still runs"),
+    ],
+)
 def test_after_its_deadline_and_a_grace_it_is_unknown_with_the_reason(
-    rig: Rig, order: Order, until: Until, down: bool
+    rig: Rig, order: Order, until: Until, error: Exception | None, why: str
 ) -> None:
     def status(_: AttemptOrder) -> None:
-        if down:
-            raise ConnectorError("web1 cannot be reached")
+        if error is not None:
+            raise error
 
     rig.intended(order("x", deadline=100), "b/m")
     rig.start({Connector.SSH: Fake(status=status)}, grace_s=0.2)
@@ -501,7 +509,7 @@ def test_after_its_deadline_and_a_grace_it_is_unknown_with_the_reason(
 
     outcome = rig.journal.outcomes()["r1/0/1"]
     assert outcome.kind is OutcomeKind.UNKNOWN
-    assert ("cannot be reached" if down else "still runs") in outcome.detail
+    assert why in outcome.detail
 
 
 def test_a_lost_connection_is_settled_by_asking(rig: Rig, order: Order, until: Until) -> None:
@@ -555,6 +563,43 @@ def test_a_defect_after_the_attempt_does_not_lose_it(rig: Rig, order: Order, unt
 
     assert rig.journal.outcomes()["r1/0/1"].kind is OutcomeKind.ENDED
     assert connector.ran == ["r1/0/1"]
+
+
+class Forgetful:
+    """The store, whose first look fails, and whose first commit is done but said to have failed."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._reads = iter([False, True])
+        self._commits = iter([True])
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Tx]:
+        if next(self._reads, False):
+            raise StoreError("the disk does not answer")
+        with self._db.read() as tx:
+            yield tx
+
+    @contextlib.contextmanager
+    def begin(self, point: str) -> Iterator[Tx]:
+        with self._db.begin(point) as tx:
+            yield tx
+        if next(self._commits, False):
+            raise StoreError("the disk does not answer")
+
+
+def test_a_store_that_fails_is_asked_again_and_an_intent_of_unknown_fate_sends_nothing(
+    rig: Rig, order: Order, until: Until
+) -> None:
+    connector = Fake(lambda _: Ending(OutcomeKind.ENDED, 0))
+    rig.ready(order("x"))
+    store, rig.db = rig.db, Forgetful(rig.db)  # type: ignore[assignment]
+    rig.start({Connector.SSH: connector})
+    rig.db = store
+    until(lambda: rig.journal.entries, "the outcome")
+
+    assert rig.journal.outcomes()["r1/0/1"].kind is OutcomeKind.NOT_STARTED
+    assert connector.ran == []
 
 
 def test_a_host_that_dies_in_the_middle_is_settled_over_a_new_connection(
