@@ -20,6 +20,10 @@ FOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "policies": ("policy",),
 }
 _KINDS: Final = tuple(kind for kinds in FOLDERS.values() for kind in kinds)
+#: Keys that nothing else in a document depends on: without a wrong one, the rest can be checked all the same.
+_SPARE: Final = frozenset(
+    {"mode", "per", "unless", "contain", "deadline", "retry", "verify", "fresh", "skip_if", "idempotent"}
+)
 #: Entries of holdfast.yaml stand so deep: a wrong one is set aside alone.
 _ENTRY_DEPTH: Final = {"estate": 3}
 
@@ -130,9 +134,10 @@ def _take(papers: Papers, document: Document, kinds: Sequence[str]) -> None:
     papers.declared[kind].add(name)
     data: Json = document.data
     for flaw in flaws:
-        if not flaw.extra:
+        spare = bool(flaw.path) and flaw.path[0] in _SPARE
+        if not flaw.extra and not spare:
             return
-        data = _cut(data, flaw.path)
+        data = _cut(data, flaw.path if flaw.extra else flaw.path[:1])
     if isinstance(data, dict):
         papers.sheets[kind][name] = Sheet(document.with_data(data), papers.problems)
 

@@ -59,8 +59,8 @@ _PLACE: Final[Mapping[str, str]] = {
 _HEAD: Final = """# Config reference
 
 Written from `schemas/` by `python -m holdfast.config.reference docs/reference/config.md`; a test says
-when it is out of date. Editors complete and check the files with a first line such as
-`# yaml-language-server: $schema=../schemas/rule.schema.json`.
+when it is out of date. Editors complete and check a file with the first line
+`# yaml-language-server: $schema=PATH/rule.schema.json`, where PATH leads to that folder.
 
 A document declares one thing, and its first key says which. Only `holdfast.yaml`, `rules/**/*.yaml` and
 `policies/**/*.yaml` are read; deleting a file deletes what it declared. `holdfast check` shows every

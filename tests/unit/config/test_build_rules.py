@@ -205,6 +205,7 @@ def test_two_rules_may_open_the_same_type_of_incident(snapshot: Load) -> None:
 def test_the_mistakes_of_a_rule_are_all_found(problems: Problems) -> None:
     wrong = (
         RULE.replace("data.ok: false", "data.okay: false")
+        .replace("mode: auto", "mode: atuo")
         .replace("$probe.service", "$prob.service")
         .replace("[service, source]", "[service, data.user]")
         .replace("$probe.data.status).", "$probe.data.stat).")
@@ -217,6 +218,7 @@ def test_the_mistakes_of_a_rule_are_all_found(problems: Problems) -> None:
     )
 
     assert [line.split(": ", 2)[1] for line in problems(wrong)] == [
+        "mode",
         "when.probe.where.data.okay",
         "unless.deploy.where.service.same",
         "per[1]",

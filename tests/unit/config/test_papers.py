@@ -38,6 +38,13 @@ def test_a_document_with_a_key_too_many_can_still_be_checked() -> None:
     assert "extra" not in found.of("action")["x"].document.data
 
 
+def test_a_document_with_a_wrong_key_that_nothing_depends_on_can_still_be_checked() -> None:
+    found = papers(rules__a=f"{ACTION}retry: {{attempts: 99}}\ndeadline: 5\n")
+
+    assert len(found.problems) == 2
+    assert not {"retry", "deadline"} & set(found.of("action")["x"].document.data)
+
+
 def test_a_document_with_a_refused_value_is_set_aside() -> None:
     found = papers(rules__a=ACTION.replace("risk: low", "risk: low\nirreversible: &a true"))
 
