@@ -126,9 +126,10 @@ def start_mail(
     on the way out. Raises HoldfastError when a server is missing or does not start.
     """
     home = Path(tempfile.mkdtemp(prefix="hf-mail-"))  # short: the paths of unix sockets end at 107 bytes
-    dovecot = Dovecot(home, accounts)
+    dovecot: Dovecot | None = None
     postman: Postman | None = None
     try:
+        dovecot = Dovecot(home, accounts)
         dovecot.set_up()
         ca_file = directory / "ca.pem"
         ca_file.write_bytes((home / "cert.pem").read_bytes())
@@ -149,5 +150,6 @@ def start_mail(
     finally:
         if postman is not None:
             postman.stop()
-        dovecot.stop()
+        if dovecot is not None:
+            dovecot.stop()
         shutil.rmtree(home, ignore_errors=True)

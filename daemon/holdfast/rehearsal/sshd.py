@@ -102,8 +102,12 @@ def _start(
                 stderr=log,
                 start_new_session=True,
             )
-        if _answers(process, chosen):
-            return process, chosen
+        try:
+            if _answers(process, chosen):
+                return process, chosen
+        except BaseException:  # Ctrl-C too: it leads a session of its own and would not hear of it
+            _stop(process)
+            raise
         _stop(process)
         if not left:
             break

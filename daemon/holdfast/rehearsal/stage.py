@@ -73,7 +73,9 @@ def stage(say: Callable[[str], None]) -> Iterator[Stage]:
     try:
         with contextlib.ExitStack() as servers:
             say("an sshd of its own on a free loopback port")
-            sshd = servers.enter_context(start_sshd(_folder(root / "sshd")))
+            # receipts are kept in the home of the account: here they are gone with all the rest
+            home = f'SetEnv "HOME={_folder(root / "home")}"'
+            sshd = servers.enter_context(start_sshd(_folder(root / "sshd"), extra=[home]))
             say("a mail server with two mailboxes: holdfast and founder")
             mail = servers.enter_context(start_mail(_folder(root / "mail")))
             say("the shop, a web service with two releases; the second one is broken")
