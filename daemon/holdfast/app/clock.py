@@ -26,9 +26,40 @@ BY_FILE: Final = "file"
 log = structlog.get_logger(__name__)
 
 
-def now() -> Millis:
+def wall() -> Millis:
     """The wall clock, in milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000
+
+
+def _elapsed() -> Millis:
+    return time.monotonic_ns() // 1_000_000
+
+
+class Onward:
+    """The wall clock, but where that is set back, time goes on from where it was: nothing that is due
+    waits until the wall clock has caught up."""
+
+    def __init__(self, read: Callable[[], Millis] = wall, elapsed: Callable[[], Millis] = _elapsed) -> None:
+        self._read, self._elapsed = read, elapsed
+        self._lock = threading.Lock()
+        self._last, self._at = read(), elapsed()
+
+    def __call__(self) -> Millis:
+        """Milliseconds since the Unix epoch."""
+        with self._lock:
+            read, at = self._read(), self._elapsed()
+            if read < self._last:
+                read = self._last + at - self._at
+            self._last, self._at = read, at
+            return read
+
+    def not_before(self, at: Millis) -> None:
+        """Begin no earlier than where the last life ended."""
+        with self._lock:
+            self._last = max(self._last, at)
+
+
+now: Final = Onward()
 
 
 class Clock:
@@ -63,8 +94,9 @@ class Clock:
             try:
                 self._look_at_file()
                 pause = self._tick()
-            except HoldfastError as error:
-                log.error("clock.waiting", why=str(error))  # noqa: TRY400 - foreseen: no traceback
+            except Exception as error:
+                foreseen = isinstance(error, HoldfastError)
+                log.error("clock.waiting", why=str(error), exc_info=not foreseen)  # noqa: TRY400
                 pause = 1.0
             self._wake.wait(pause)
             self._wake.clear()
@@ -87,8 +119,8 @@ class Clock:
         there = self._stop_file.exists()
         if there == self._file_said:
             return
-        first, self._file_said = self._file_said is None, there
-        if first and not there:
+        if self._file_said is None and not there:
+            self._file_said = there
             return
         with self._db.read() as tx:
             stopped = facts.get(tx, STOPPED) == "1"
@@ -97,6 +129,7 @@ class Clock:
             self._put(
                 [Entry(EntryKind.SWITCH, BY_FILE, f"{BY_FILE}-{now()}", "", msgspec.json.encode(switch))]
             )
+        self._file_said = there
 
 
 def _entry(timer: str, due: Millis) -> Entry:

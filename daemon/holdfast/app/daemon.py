@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from holdfast import __version__
-from holdfast.app.clock import Clock, now
+from holdfast.app.clock import Clock, now, wall
 from holdfast.app.identity import identity
 from holdfast.app.logs import configure
 from holdfast.app.mailboxes import Mailboxes
@@ -46,7 +46,7 @@ from holdfast.notify.outbox import Outbox
 from holdfast.pipeline.road import Pipeline
 from holdfast.redact import Redactor
 from holdfast.sense.http_probe import Prober
-from holdfast.store import gates
+from holdfast.store import gates, journal
 from holdfast.store.database import BALLAST_BYTES, Database
 from holdfast.web.control import ControlDoors, control_app
 from holdfast.web.ingest import IngestDoors, ingest_app
@@ -87,6 +87,8 @@ class Daemon:
         self._redactor_until = 0.0
         self.current = Current(settings.config)
         self.database = Database.open(state / DATABASE, ballast=BALLAST_BYTES)
+        with self.database.read() as tx:
+            now.not_before(journal.last_received(tx))
         self.identity = identity(self.database, state)
         configure(self._redact, human=sys.stderr.isatty())
         self.complaint: str | None = None
@@ -196,7 +198,7 @@ class Daemon:
             snapshot=lambda: self.snapshot,
             secret=self.secrets.get,
             append=self.journal.append_async,
-            clock=now,
+            clock=wall,  # what senders sign is their own wall clock
             ready=self.checks,
         )
         return await serve_tcp(ingest_app(doors), host, port)

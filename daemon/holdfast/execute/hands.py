@@ -219,6 +219,9 @@ class Hands:
             why = "it still runs after its deadline: its host could not end it"
         except HoldfastError as error:
             ending, why = None, str(error)
+        except Exception as error:
+            log.exception("execute.status", attempt=order.id)
+            ending, why = None, f"asking about it failed ({type(error).__name__})"
         if ending is None and time.monotonic() >= job.until:
             ending = Ending(OutcomeKind.UNKNOWN, detail=why)
         if ending is not None:

@@ -102,8 +102,8 @@ class Outbox:
                     self._settle_left_over()
                     settled = True
                 wait = self._look()
-            except HoldfastError as error:
-                _log.error("outbox.unreadable", error=str(error))
+            except Exception as error:  # noqa: BLE001  whatever it is, the next look may work
+                _log.error("outbox.unreadable", error=f"{type(error).__name__}: {error}")
                 wait = _RETRY_S
             with self._changed:
                 if not self._woken:
@@ -122,7 +122,8 @@ class Outbox:
         """Give every due message to the lane of its channel; seconds until the next look."""
         now = self._clock()
         with self._db.read() as tx:
-            due = rows.due(tx, now, _LOOK)
+            # what waits in a lane that hangs must not hide what is due in the others
+            due = rows.due(tx, now, _LOOK + len(self._held))
             following = rows.next_due(tx)
         with self._changed:
             for message in due:
@@ -156,8 +157,8 @@ class Outbox:
                 message = lane.popleft()
             try:
                 self._handle(message)
-            except HoldfastError as error:  # the row stays as it is, and a later look finds it again
-                _log.error("outbox.store", message=message.id, error=str(error))
+            except Exception as error:  # noqa: BLE001  the row stays as it is, and a later look finds it again
+                _log.error("outbox.store", message=message.id, error=f"{type(error).__name__}: {error}")
             finally:
                 with self._changed:
                     self._held.discard(message.id)
@@ -168,9 +169,16 @@ class Outbox:
                 return
         taken = replace(message, attempt=message.attempt + 1)  # as `take` has just counted it
         order = self._order(taken)
-        delivery = touch(SEND, lambda: self._courier.send(order)) if isinstance(order, Order) else order
+        delivery = self._send(taken, order) if isinstance(order, Order) else order
         _log.info("outbox.delivery", message=taken.id, channel=taken.channel, state=str(delivery.state))
         self._report(taken, delivery)
+
+    def _send(self, message: Message, order: Order) -> Delivery:
+        try:
+            return touch(SEND, lambda: self._courier.send(order))
+        except Exception as error:  # noqa: BLE001  its text may hold the secret
+            what = f"handing it over failed ({type(error).__name__}): the message may have arrived"
+            return Delivery(message.id, DeliveryState.UNCONFIRMED, what)
 
     def _order(self, message: Message) -> Order | Delivery:
         """Everything the courier needs, or the failure that says what is missing."""

@@ -9,7 +9,7 @@ from holdfast.gate import judge, notice, token
 from holdfast.gate.basis import changed
 from holdfast.gate.judge import Judgement, JudgementKind
 from holdfast.gate.reply import parse
-from holdfast.model.records import AuthLevel, Gate, GateState, IncidentState, InboundReply, RunState
+from holdfast.model.records import AuthLevel, Gate, GateState, InboundReply, IncidentState, RunState
 from holdfast.pipeline import actions, holds, locks, messages, questions
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import gates, incidents, runs, timers

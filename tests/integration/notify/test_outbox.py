@@ -516,3 +516,21 @@ def connections_to(port: int) -> bool:
     wanted = f":{port:04X}"
     rows_of = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
     return any(row.split()[2].endswith(wanted) and row.split()[3] == "01" for row in rows_of)
+
+
+def test_a_courier_with_a_defect_costs_one_message_and_not_its_channel(
+    house: House, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> Delivery:
+        raise ZeroDivisionError
+
+    house.channel("hook", "json://127.0.0.1:1/")
+    monkeypatch.setattr(house.courier, "send", fail)
+    outbox = house.outbox()
+    outbox.start()
+    for name in ("m1", "m2"):
+        house.queue(name, "hook")
+        outbox.wake()
+        until(lambda wanted=name: wanted in house.delivered())
+
+    assert {delivery.state for delivery in house.delivered().values()} == {UNCONFIRMED}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from holdfast.model.events import EntryKind
+from holdfast.app.clock import Clock, Onward
+from holdfast.errors import Overloaded, StoreError
+from holdfast.model.events import Entry, EntryKind
 from holdfast.model.records import DeliveryState, IncidentState, OutcomeKind, RunState
 from holdfast.model.values import HOUR, MINUTE, SECOND
 from holdfast.pipeline import clockwork
@@ -546,3 +551,94 @@ def test_a_message_to_a_channel_that_was_removed_goes_to_another(world: World) -
     world.delivered(message, DeliveryState.FAILED, "not declared")
 
     assert "push" in {sent.channel for sent in world.messages()}
+
+
+# -- threads that must not die, and a clock that must not stand still -----------------------------------
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
+def test_the_pipeline_outlives_whatever_is_thrown_at_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thrown = []
+
+    def throw(*_: object) -> None:
+        thrown.append(1)
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.pipeline, "_handle_batch", throw)
+        with world.db.begin("tests.integration.pipeline") as tx:
+            entry = Entry(EntryKind.SWITCH, "cli", "s1", "c1", b'{"stopped":true,"by":"me"}')
+            (seq,) = journal.append(tx, [entry], world.now)
+        world.pipeline.start()
+        world.pipeline.wake()
+        eventually(lambda: thrown and world.pipeline.failed)
+    world.pipeline.wake()
+    eventually(lambda: world.pipeline.cursor == seq and world.pipeline.failed is None)
+    world.pipeline.stop(5)
+
+    with world.db.read() as tx:
+        assert facts.get(tx, "stopped") == "1"
+
+
+def test_a_config_whose_swap_was_not_committed_does_not_decide(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    before = world.pipeline.snapshot
+    with monkeypatch.context() as broken:
+        broken.setattr(journal, "advance", full)
+        with pytest.raises(StoreError):
+            world.push(changed_restart(world), "c2")
+    kept = world.pipeline.snapshot
+    world.pipeline.drain()
+
+    assert kept is before
+    assert world.pipeline.snapshot.commit == "c2"
+
+
+def test_a_stop_file_is_told_of_again_until_the_journal_has_it(world: World, tmp_path: Path) -> None:
+    stop, taken, refusals = tmp_path / "stop", [], [Overloaded("full"), ZeroDivisionError()]
+
+    def put(entries: Sequence[Entry]) -> None:
+        if refusals:
+            raise refusals.pop()
+        taken.extend(entries)
+
+    ticking = Clock(world.db, put, stop)
+    ticking.start()
+    stop.touch()
+    eventually(lambda: any(entry.kind is EntryKind.SWITCH for entry in taken))
+    ticking.stop(5)
+
+    assert refusals == []
+
+
+def test_where_the_wall_clock_is_set_back_time_goes_on() -> None:
+    wall, steady = [1_000_000], [0]
+    clock = Onward(lambda: wall[0], lambda: steady[0])
+    wall[0], steady[0] = 900_000, 5_000
+    after = clock()
+    wall[0], steady[0] = 905_000, 10_000
+    later = clock()
+    wall[0], steady[0] = 2_000_000, 11_000
+
+    assert (after, later, clock()) == (1_005_000, 1_010_000, 2_000_000)
+
+
+def test_a_clock_begins_where_the_journal_ended() -> None:
+    wall, steady = [1_000], [0]
+    clock = Onward(lambda: wall[0], lambda: steady[0])
+    clock.not_before(5_000)
+    steady[0] = 10
+
+    assert clock() == 5_010
