@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ from holdfast.errors import ConfigError, InputError, Overloaded, StoreError, Una
 from holdfast.journal import SourceFull
 from holdfast.model.values import Json
 from holdfast.sense.refusal import Refused, TooLarge, Unprocessable, Unsupported
+from holdfast.web.request import Disconnected
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -73,9 +75,19 @@ def no_page(_: Request, error: Exception) -> Response:
     return refusal(404, "There is nothing at this address.", "See docs/reference/http.md.").response()
 
 
-def failed(_: Request, error: Exception) -> Response:
-    """What Starlette answers when a page failed."""
-    return answer_for(error).response()
+def page(handler: Callable[[Request], Awaitable[Answer]]) -> Callable[[Request], Awaitable[Response]]:
+    """A page for Starlette, whose errors are answers too: raised further, they would cut the line."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            said = await handler(request)
+        except Disconnected:
+            return Response(status_code=400)  # nobody hears it
+        except Exception as error:  # noqa: BLE001 - this is the place where errors become statuses
+            said = answer_for(error)
+        return said.response()
+
+    return answered
 
 
 def answer_for(error: Exception) -> Answer:

@@ -12,11 +12,10 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from holdfast.errors import ConfigError, HoldfastError
+from holdfast.errors import ConfigError
 from holdfast.journal import Ack
 from holdfast.model.events import Entry, EntryKind, Switch
 from holdfast.model.records import AuthLevel, InboundReply
@@ -24,7 +23,7 @@ from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Json, Millis
 from holdfast.sense.draft import nobody
 from holdfast.sense.refusal import Refused
-from holdfast.web.answer import Answer, answer, failed, no_page, refusal
+from holdfast.web.answer import Answer, answer, no_page, page, refusal
 from holdfast.web.reading import Sender, body_limit, entries_of
 from holdfast.web.request import Budget, headers_of, read_body, source_name
 
@@ -78,21 +77,14 @@ def control_app(doors: ControlDoors) -> ASGIApp:
     control = _Control(doors)
     return Starlette(
         routes=[
-            Route("/send", _page(control.send), methods=["POST"]),
-            Route("/reply", _page(control.reply), methods=["POST"]),
-            Route("/switch", _page(control.switch), methods=["POST"]),
-            Route("/reload", _page(control.reload), methods=["POST"]),
-            Route("/status", _page(control.status)),
+            Route("/send", page(control.send), methods=["POST"]),
+            Route("/reply", page(control.reply), methods=["POST"]),
+            Route("/switch", page(control.switch), methods=["POST"]),
+            Route("/reload", page(control.reload), methods=["POST"]),
+            Route("/status", page(control.status)),
         ],
-        exception_handlers={HTTPException: no_page, HoldfastError: failed, Exception: failed},
+        exception_handlers={HTTPException: no_page},
     )
-
-
-def _page(handler: Callable[[Request], Awaitable[Answer]]) -> Callable[[Request], Awaitable[Response]]:
-    async def page(request: Request) -> Response:
-        return (await handler(request)).response()
-
-    return page
 
 
 class _Control:

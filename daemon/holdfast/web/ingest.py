@@ -11,17 +11,16 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from holdfast.errors import HoldfastError, InputError, StoreError
+from holdfast.errors import InputError, StoreError
 from holdfast.journal import Ack
 from holdfast.model.events import Entry
 from holdfast.model.snapshot import AuthScheme, Snapshot
 from holdfast.model.values import Json, Millis, Secret
 from holdfast.sense.auth import STRANGER, authenticate, is_local
-from holdfast.web.answer import Answer, answer, answer_for, failed, no_page, wrong_method
+from holdfast.web.answer import Answer, answer, answer_for, no_page, page, wrong_method
 from holdfast.web.complaints import Complaints
 from holdfast.web.reading import Sender, body_limit, entries_of
 from holdfast.web.request import Budget, Disconnected, headers_of, read_body, source_name
@@ -132,15 +131,15 @@ def _acknowledged(acks: Sequence[Ack]) -> Answer:
 
 
 def _pages(doors: IngestDoors) -> Starlette:
-    async def healthz(_: Request) -> Response:
-        return answer(200, {"status": "alive"}).response()
+    async def healthz(_: Request) -> Answer:
+        return answer(200, {"status": "alive"})
 
-    async def readyz(_: Request) -> Response:
+    async def readyz(_: Request) -> Answer:
         checks: dict[str, Json] = dict(doors.ready())
         ready = all(said == "ok" for said in checks.values())
-        return answer(200 if ready else 503, {"ready": ready, "checks": checks}).response()
+        return answer(200 if ready else 503, {"ready": ready, "checks": checks})
 
     return Starlette(
-        routes=[Route("/healthz", healthz), Route("/readyz", readyz)],
-        exception_handlers={HTTPException: no_page, HoldfastError: failed, Exception: failed},
+        routes=[Route("/healthz", page(healthz)), Route("/readyz", page(readyz))],
+        exception_handlers={HTTPException: no_page},
     )

@@ -16,7 +16,7 @@ from holdfast.web.guard import Limits
 DEADLINE = 20
 POST = b"POST /events?source=open HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 EVENT = b'{"id":"%s","type":"x"}'
-QUICK = Limits(connections=50, head=0.5, body=0.5, idle=0.5, answer=5.0, grace=1)
+QUICK = Limits(connections=50, head=1.0, body=1.0, idle=1.0, answer=5.0, grace=1)
 
 Until = Callable[[Callable[[], bool]], bool]
 
@@ -63,8 +63,12 @@ def ask(port: int, request: bytes) -> bytes:
 
 
 def works(door) -> bool:
-    with door.client() as client:
-        return client.post("/events?source=open", json={"type": "x"}).status_code == 202
+    """Whether an event is taken; a door with little patience may need a second try."""
+    for _ in range(5):
+        with contextlib.suppress(httpx.TransportError), door.client() as client:
+            if client.post("/events?source=open", json={"type": "x"}).status_code == 202:
+                return True
+    return False
 
 
 @pytest.mark.parametrize(
@@ -332,23 +336,20 @@ def test_a_client_that_never_reads_its_answers_is_cut_off(open_door, until: Unti
 
 def test_large_bodies_share_a_budget_and_small_ones_do_not(door, until: Until) -> None:
     budget = door.app._budget
-    all_of_it = budget._left
+    whole = budget._left
+    big = b'{"type":"x","a":"' + b"x" * 900_000
     with connected(door.port) as opened:
-        big = b'{"type":"x","a":"' + b"x" * 900_000
-        opened.sendall(
-            post("1", body=big).replace(b"Content-Length: %d" % len(big), b"Content-Length: 1000000")
-        )
-        assert until(lambda: budget._left < all_of_it)
-        budget.take(budget._left)
-        refused = ask(
-            door.port, post("2", body=b'{"a":"' + b"x" * 900_000 + b'"}', path="/events?source=open")
-        )
+        opened.sendall(post("1", body=big).replace(b"Length: %d" % len(big), b"Length: 1000000"))
+        assert until(lambda: budget._left == whole - (len(big) - 65_536))
+        rest = budget._left
+        budget.take(rest)
+        refused = ask(door.port, post("2", body=big))
         small = works(door)
-        budget._left = all_of_it - 900_000
-    assert until(lambda: budget._left >= all_of_it - 900_000)
+        budget.give(rest)
 
     assert answers(refused) == [503]
     assert small
+    assert until(lambda: budget._left == whole)
 
 
 def test_any_number_of_lines_of_nonsense_do_not_stop_the_door(door) -> None:

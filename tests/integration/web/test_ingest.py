@@ -516,6 +516,17 @@ def test_the_daemon_says_that_it_lives_and_whether_it_is_ready(door, client: htt
     assert client.post("/healthz").status_code == 405
 
 
+def test_a_check_that_fails_is_an_answer_and_keeps_the_line(door, client: httpx.Client) -> None:
+    door.checks = None
+    broken = client.get("/readyz")
+    door.checks = {"store": "ok"}
+
+    assert broken.status_code == 500
+    assert "connection" not in broken.headers
+    refused(broken)
+    assert client.get("/readyz").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/nothing", "/events"])
 def test_no_answer_says_what_serves_it(client: httpx.Client, path: str) -> None:
     response = client.get(path)

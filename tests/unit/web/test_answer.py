@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
+from starlette.requests import Request
+from structlog.testing import capture_logs
 
 from holdfast.errors import ConfigError, InputError, Overloaded, PlanError, StoreError, Unauthorized
 from holdfast.journal import SourceFull
 from holdfast.sense.refusal import Refused, TooLarge, Unprocessable, Unsupported
-from holdfast.web.answer import answer, answer_for
+from holdfast.web.answer import Answer, answer, answer_for, page
+from holdfast.web.request import Disconnected
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,18 @@ def test_an_answer_is_the_same_on_both_roads() -> None:
 
     assert (response.status_code, response.body) == (202, b'{"accepted":1}')
     assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "logged"), [(Disconnected(), 400, 0), (ZeroDivisionError(), 500, 1)]
+)
+def test_a_page_that_fails_is_logged_and_a_client_that_left_is_not(
+    error: Exception, status: int, logged: int
+) -> None:
+    async def fail(_: Request) -> Answer:
+        raise error
+
+    with capture_logs() as lines:
+        response = asyncio.run(page(fail)(Request({"type": "http"})))
+
+    assert (response.status_code, len(lines)) == (status, logged)
