@@ -57,17 +57,6 @@ def cleared(incident: Incident, *, runs: Sequence[Run], now: Millis) -> Card:
     return _notice(incident, "Healed" if helped else "Cleared by itself", lines, "nothing")
 
 
-def ineffective(incident: Incident, run: Run, *, now: Millis, asks: bool) -> Card:
-    """Return the notice that a run did what it says and the fault stayed; `asks` says that a card
-    follows."""
-    lines = [
-        *_what(incident),
-        f"Was run: {summary(run.plan)}",
-        f"Result: it ran, and the fault is still there after {_lasted(incident, now)}; it is not repeated",
-    ]
-    return _notice(incident, "Not healed", lines, "answer the card that follows" if asks else "take over")
-
-
 def failed(incident: Incident, run: Run, outcome: Outcome) -> Card:
     """Return the notice that a run could not do what it says: its command failed or never started."""
     lines = [
@@ -77,19 +66,6 @@ def failed(incident: Incident, run: Run, outcome: Outcome) -> Card:
         *_output(outcome),
     ]
     return _notice(incident, "Failed", lines, "look at the target, then take over")
-
-
-def unknown_outcome(incident: Incident, run: Run, outcome: Outcome) -> Card:
-    """Return the notice that nobody can say whether an attempt ran; nothing is repeated before a
-    person has looked."""
-    lines = [
-        *_what(incident),
-        f"Was run: {summary(run.plan)}",
-        f"Result: unknown, attempt {clean(outcome.attempt, NAME_MAX)} left no proof that it ran or did not",
-        *([f"Known: {clean(outcome.detail, LINE_MAX)}"] if outcome.detail else []),
-        "Now: the target stays locked and nothing is repeated",
-    ]
-    return _notice(incident, "Outcome unknown", lines, "look at the target, then say how it is")
 
 
 def stuck(incident: Incident, why: str) -> Card:

@@ -1,8 +1,7 @@
-"""From a proposal to a run, step by step, and what each outcome leads to."""
+"""From a proposal to a run: bound, decided, ordered step by step, and ended."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -19,27 +18,19 @@ from holdfast.model.policies import Effect, Verdict
 from holdfast.model.records import (
     AttemptOrder,
     Choice,
-    IncidentState,
-    Outcome,
     OutcomeKind,
     Run,
     RunState,
 )
 from holdfast.model.rules import Do
-from holdfast.model.values import SECOND, Millis
-from holdfast.pipeline import locks, messages, questions, verdicts
+from holdfast.pipeline import messages, questions, verdicts
 from holdfast.pipeline.scope import Scope
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import holds, incidents, runs, timers
 from holdfast.store.holds import OpenHold
-from holdfast.store.runs import Attempt, AttemptState, Labels
+from holdfast.store.runs import AttemptState, Labels
 from holdfast.store.timers import Timer
 
-#: A connection that fails proves that nothing began, so trying again is always safe.
-UNREACHED_ATTEMPTS: Final = 3
-BACKOFF_MAX: Final[Millis] = 300 * SECOND
-#: How long a run on old evidence waits for fresh evidence before a human is asked.
-GRACE: Final[Millis] = 60 * SECOND
 #: The part of a response that takes back what another part did.
 UNDO: Final = "undo"
 _CHANGED_NOTHING: Final = {OutcomeKind.NOT_STARTED, OutcomeKind.SKIPPED}
@@ -106,7 +97,7 @@ def go_on(work: Work, run: Run) -> None:
     cause = cause_of(work, run)
     if cause is None:
         end(work, run, RunState.CANCELLED, "its incident or its rule is gone")
-        _hand_over(work, run, f"{run.plan.name} does not go on: the rule {run.rule} was removed")
+        hand_over(work, run, f"{run.plan.name} does not go on: the rule {run.rule} was removed")
         return
     step = run.plan.steps[run.step]
     earlier = [attempt for attempt in runs.attempts_of(work.tx, run.id) if attempt.step == run.step]
@@ -118,39 +109,6 @@ def go_on(work: Work, run: Run) -> None:
         return
     _note_verdict(work, run, verdict)
     apply(work, cause, run, verdict)
-
-
-def on_outcome(work: Work, outcome: Outcome) -> None:
-    """An attempt ended, or nobody can say whether it did."""
-    attempt = runs.conclude(work.tx, outcome, work.now)
-    run = None if attempt is None else runs.find(work.tx, attempt.order.run)
-    if attempt is None or run is None:
-        return
-    work.note(run.incident, "attempt", _told(attempt, outcome), msgspec.to_builtins(outcome))
-    if run.state.over:
-        return
-    attempt = replace(attempt, number=_tries(work, attempt))
-    if outcome.kind is OutcomeKind.SKIPPED or (outcome.kind is OutcomeKind.ENDED and outcome.exit_code == 0):
-        _step_done(work, run)
-    elif outcome.kind is OutcomeKind.NOT_STARTED:
-        _not_started(work, run, attempt)
-    elif outcome.kind is OutcomeKind.UNKNOWN:
-        _unknown(work, run, attempt, outcome)
-    elif attempt.order.step.idempotent and attempt.number < attempt.order.step.retry.attempts:
-        _retry_later(work, run, attempt)
-    else:
-        _failed(
-            work,
-            run,
-            f"{attempt.order.step.action} failed on {attempt.order.step.target}: {_ended_how(outcome)}",
-        )
-
-
-def steady(work: Work, run: Run) -> None:
-    """The fault is gone; now it has to stay away for a while."""
-    verify = run.plan.steps[-1].verify
-    timers.cancel(work.tx, "verify", run.id)
-    timers.put(work.tx, Timer("steady", run.id, work.now + (verify.steady if verify else 0)))
 
 
 def end(work: Work, run: Run, state: RunState, why: str) -> None:
@@ -167,7 +125,7 @@ def end(work: Work, run: Run, state: RunState, why: str) -> None:
     if run.part == UNDO and state is not RunState.UNKNOWN:
         _keep_hold(work, run, state)
     elif state is RunState.INEFFECTIVE and _is_done(work, run):
-        _hand_over(work, run, f"{run.plan.name}: {why}")
+        hand_over(work, run, f"{run.plan.name}: {why}")
     # whoever joined this run waits for it too
     work.settled.extend(
         (run.incident, response.rule) for response in incidents.responses_of(work.tx, run.incident)
@@ -288,65 +246,6 @@ def _order(work: Work, run: Run, number: int) -> None:
     )
 
 
-def _step_done(work: Work, run: Run) -> None:
-    if run.step + 1 < len(run.plan.steps):
-        go_on(work, replace(run, step=run.step + 1))
-        return
-    verify = run.plan.steps[-1].verify
-    if verify is None:
-        end(work, run, RunState.VERIFIED, "done (nothing to observe was declared)")
-        return
-    runs.change(work.tx, run.id, work.now, state=RunState.VERIFYING)
-    incident = incidents.find(work.tx, run.incident)
-    if incident is not None and incident.state is not IncidentState.OPEN:
-        steady(work, run)
-        return
-    timers.put(work.tx, Timer("verify", run.id, work.now + verify.within))
-    work.note(run.incident, "verifying", f"{run.plan.name} ran; now the fault is observed", {"run": run.id})
-
-
-def _not_started(work: Work, run: Run, attempt: Attempt) -> None:
-    old = attempt.created < work.started_at and run.step == 0 and attempt.number == 1
-    if old and attempt.order.step.fresh and run.part != UNDO:
-        hold_for_grace(work, run)
-    elif attempt.number < max(UNREACHED_ATTEMPTS, attempt.order.step.retry.attempts):
-        _retry_later(work, run, attempt)
-    else:
-        _failed(work, run, f"{attempt.order.step.target} could not be reached")
-
-
-def hold_for_grace(work: Work, run: Run) -> None:
-    """The evidence is older than this start: wait for fresh evidence, or ask after a minute."""
-    runs.cancel(work.tx, run.id, work.now)
-    runs.change(work.tx, run.id, work.now, state=RunState.WAITING)
-    timers.put(work.tx, Timer("grace", run.id, work.now + GRACE))
-    work.note(
-        run.incident,
-        "held",
-        f"{run.plan.name} waits for fresh evidence: the daemon was restarted",
-        {"run": run.id},
-    )
-
-
-def _unknown(work: Work, run: Run, attempt: Attempt, outcome: Outcome) -> None:
-    step = attempt.order.step
-    if step.idempotent and attempt.number <= step.retry.attempts:
-        _retry_later(work, run, attempt)
-        return
-    cause = cause_of(work, run)
-    locks.lock(work, step.target, run.id)
-    end(
-        work,
-        run,
-        RunState.UNKNOWN,
-        f"nobody can say whether {step.action} ran on {step.target}: {outcome.detail}",
-    )
-    if cause is not None:
-        questions.ask_unknown(work, cause, run, step)
-    else:
-        _hand_over(work, run, f"nobody can say whether {step.action} ran on {step.target}: look there")
-
-
 def _hold(work: Work, run: Run) -> None:
     """A containment that lasts begins to last; whatever ends it runs its undo."""
     if run.plan.hold is None or run.part == UNDO or not begun(work, run):
@@ -370,39 +269,17 @@ def _keep_hold(work: Work, run: Run, state: RunState) -> None:
             work.note(run.incident, "hold", f"{kept.plan.name} stays in place: its undo {state}")
 
 
-def _tries(work: Work, attempt: Attempt) -> int:
-    """How often a step has been tried; an attempt that was taken back is no try."""
-    return sum(
-        other.step == attempt.step and other.state is not AttemptState.CANCELLED
-        for other in runs.attempts_of(work.tx, attempt.order.run)
-    )
-
-
-def _failed(work: Work, run: Run, why: str) -> None:
-    end(work, run, RunState.FAILED, why)
-    _hand_over(work, run, why)
-
-
 def _is_done(work: Work, run: Run) -> bool:
     """Whether the response of a run is over, so that nothing follows on what became of it."""
     response = incidents.response(work.tx, run.incident, run.rule)
     return response is not None and response.stage == incidents.DONE
 
 
-def _hand_over(work: Work, run: Run, why: str) -> None:
+def hand_over(work: Work, run: Run, why: str) -> None:
+    """The automation cannot go on with this run: tell the operator why."""
     incident = incidents.find(work.tx, run.incident)
     if incident is not None:
         messages.stuck(work, incident, why)
-
-
-def _retry_later(work: Work, run: Run, attempt: Attempt) -> None:
-    retry = attempt.order.step.retry
-    pause = min(retry.backoff * retry.factor ** (attempt.number - 1), BACKOFF_MAX)
-    if retry.jitter:
-        # from the attempt's id, not from chance: the same journal gives the same pauses
-        pause *= 0.75 + (zlib.crc32(attempt.order.id.encode()) % 1000) / 2000
-    timers.put(work.tx, Timer("retry", run.id, work.now + int(pause)))
-    runs.change(work.tx, run.id, work.now, state=RunState.RUNNING)
 
 
 def _note_verdict(work: Work, run: Run, verdict: Verdict) -> None:
@@ -418,14 +295,3 @@ def _note_verdict(work: Work, run: Run, verdict: Verdict) -> None:
 def _shown(step: PlannedStep) -> str:
     where = "" if step.connector is Connector.LOCAL else f" on {step.target}"
     return f"{step.action}{where}"
-
-
-def _told(attempt: Attempt, outcome: Outcome) -> str:
-    step = attempt.order.step
-    return f"{step.action} on {step.target}, attempt {attempt.number}: {_ended_how(outcome)}"
-
-
-def _ended_how(outcome: Outcome) -> str:
-    how = f"exit code {outcome.exit_code}" if outcome.kind is OutcomeKind.ENDED else str(outcome.kind)
-    receipt = f", receipt {outcome.digest[:8]}" if outcome.digest else ""
-    return f"{how}{receipt}" + (f" ({outcome.detail})" if outcome.detail else "")

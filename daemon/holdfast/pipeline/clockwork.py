@@ -12,8 +12,8 @@ from holdfast.memory import incident as memory
 from holdfast.model.events import Switch, Tick
 from holdfast.model.records import IncidentState, RunState
 from holdfast.model.values import DAY, HOUR, MINUTE, SECOND, Millis
-from holdfast.pipeline import actions, faults, holds, questions, replies
-from holdfast.pipeline.actions import GRACE
+from holdfast.pipeline import actions, faults, holds, outcomes, questions, replies
+from holdfast.pipeline.outcomes import GRACE
 from holdfast.pipeline.work import STOPPED, Work
 from holdfast.store import facts, incidents, journal, runs, timers
 from holdfast.store.runs import AttemptState
@@ -67,7 +67,7 @@ def on_start(work: Work) -> None:
             continue
         # an undo rests on what was done, not on a fault that may be gone by now
         if run.part != actions.UNDO and attempts[-1].order.step.fresh and not actions.begun(work, run):
-            actions.hold_for_grace(work, run)
+            outcomes.hold_for_grace(work, run)
 
 
 def on_fresh_evidence(work: Work, rule: str, key: str) -> None:

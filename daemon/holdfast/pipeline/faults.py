@@ -13,7 +13,7 @@ from holdfast.model.events import Event
 from holdfast.model.records import GateState, Incident, RunState
 from holdfast.model.rules import Mode, Quiet, Rule
 from holdfast.model.values import HOUR, Json, Millis, Ref, Severity
-from holdfast.pipeline import actions, holds, messages, questions, responses
+from holdfast.pipeline import actions, holds, messages, outcomes, questions, responses
 from holdfast.pipeline.scope import Scope, evidence_line
 from holdfast.pipeline.work import Work
 from holdfast.store import gates, incidents, runs, timers
@@ -105,7 +105,7 @@ def _incident_over(work: Work, incident: Incident, why: str) -> None:
         if run.state in {RunState.ASKING, RunState.WAITING}:
             actions.end(work, run, RunState.CANCELLED, "the incident cleared first")
         elif run.state is RunState.VERIFYING:
-            actions.steady(work, run)
+            outcomes.steady(work, run)
     timers.put(work.tx, Timer("close", incident.id, work.now + _reopens_within(work, incident)))
     work.settled.extend(
         (incident.id, response.rule) for response in incidents.responses_of(work.tx, incident.id)

@@ -8,7 +8,7 @@ from holdfast.decide import merge
 from holdfast.gate import notice
 from holdfast.gate.card import Card
 from holdfast.model.events import Entry
-from holdfast.model.records import Delivery, DeliveryState, Incident, Message, RunState
+from holdfast.model.records import Delivery, DeliveryState, Incident, Message, Outcome, Run, RunState
 from holdfast.model.rules import Rule
 from holdfast.model.values import SECOND, Millis, Severity
 from holdfast.pipeline.work import Work
@@ -80,6 +80,11 @@ def cleared(work: Work, incident: Incident) -> None:
     """An incident cleared by observation."""
     ran = [run for run in runs.of_incident(work.tx, incident.id) if run.state in _RAN]
     tell(work, incident, notice.cleared(incident, runs=ran, now=work.now))
+
+
+def failed(work: Work, incident: Incident, run: Run, outcome: Outcome) -> None:
+    """A command could not do what it says; the end of its output is in the message."""
+    tell(work, incident, notice.failed(incident, run, outcome))
 
 
 def stuck(work: Work, incident: Incident, why: str) -> None:

@@ -25,7 +25,7 @@ from holdfast.model.events import ConfigSwap, Entry, EntryKind, Event, Start, Sw
 from holdfast.model.records import Delivery, InboundReply, Outcome
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Truth
-from holdfast.pipeline import actions, adoption, clockwork, faults, messages, replies, responses
+from holdfast.pipeline import adoption, clockwork, faults, messages, outcomes, replies, responses
 from holdfast.pipeline.work import Identity, Work
 from holdfast.store import correlation, facts, journal
 from holdfast.store.database import Database, Tx
@@ -199,7 +199,7 @@ class Pipeline:
         if entry.kind is EntryKind.TICK:
             clockwork.on_tick(work, msgspec.json.decode(body, type=Tick))
         elif entry.kind is EntryKind.OUTCOME:
-            actions.on_outcome(work, msgspec.json.decode(body, type=Outcome))
+            outcomes.on_outcome(work, msgspec.json.decode(body, type=Outcome))
         elif entry.kind is EntryKind.DELIVERY:
             messages.on_delivery(work, msgspec.json.decode(body, type=Delivery))
         elif entry.kind is EntryKind.REPLY:

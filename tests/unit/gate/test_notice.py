@@ -12,12 +12,10 @@ from holdfast.gate.notice import (
     cleared,
     expired,
     failed,
-    ineffective,
     opened,
     quarantined,
     receipt_message,
     stuck,
-    unknown_outcome,
 )
 from holdfast.gate.wording import CODE_PLACEHOLDER
 from holdfast.model.actions import Connector, Plan, PlannedStep, Retry, Risk, Touches
@@ -139,15 +137,6 @@ def test_holdfast_takes_no_credit_for_what_cleared_by_itself(runs: list[Run]):
     assert cleared(INCIDENT, runs=runs, now=NOW).title.startswith("Cleared by itself ")
 
 
-def test_an_ineffective_run_says_that_the_fault_is_still_there():
-    notice = ineffective(INCIDENT, RUN, now=NOW, asks=True)
-
-    assert notice.title.startswith("Not healed ")
-    assert "the fault is still there after 2 min" in notice.body
-    assert "answer the card that follows" in notice.body
-    assert "take over" in ineffective(INCIDENT, RUN, now=NOW, asks=False).body
-
-
 def test_a_failed_run_shows_how_it_ended_and_the_end_of_its_output():
     notice = failed(INCIDENT, RUN, OUTCOME)
 
@@ -169,17 +158,6 @@ def test_a_run_that_never_started_says_why():
 
     assert "Result: not-started: no route to host" in notice.body
     assert "Output" not in notice.body
-
-
-def test_an_unknown_outcome_says_that_nothing_is_repeated():
-    lost = Outcome("run-1/0/1", OutcomeKind.UNKNOWN, detail="the host came up again without a receipt")
-
-    notice = unknown_outcome(INCIDENT, RUN, lost)
-
-    assert "attempt run-1/0/1 left no proof" in notice.body
-    assert "Known: the host came up again without a receipt" in notice.body
-    assert "nothing is repeated" in notice.body
-    assert "Known" not in unknown_outcome(INCIDENT, RUN, replace(lost, detail="")).body
 
 
 def test_a_question_that_nobody_answered_says_that_nothing_ran():
@@ -238,9 +216,7 @@ def hostile_notices(draw: st.DrawFn) -> Card:
     made = [
         opened(incident, rule=draw(hostile), plans=[PLAN], verdict=verdict, commit=draw(hostile)),
         cleared(incident, runs=[RUN], now=NOW),
-        ineffective(incident, RUN, now=NOW, asks=True),
         failed(incident, RUN, outcome),
-        unknown_outcome(incident, RUN, outcome),
         expired(incident, gate),
         stuck(incident, draw(hostile)),
         quarantined(Entry(EntryKind.EVENT, draw(hostile), draw(hostile), "c", b"{}"), draw(hostile)),
