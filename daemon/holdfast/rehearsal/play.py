@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-import signal
-import threading
 import time
 from collections.abc import Callable
 from email.message import EmailMessage
-from types import FrameType
 from typing import Final
 
 from holdfast.errors import HoldfastError
 from holdfast.model.records import TimelineItem
+from holdfast.rehearsal.ending import Ended, Ending
 from holdfast.rehearsal.screen import Screen
 from holdfast.rehearsal.stage import OPERATOR, Stage, stage
 from holdfast.store import facts, incidents
@@ -21,6 +20,8 @@ from holdfast.store.database import Database
 _CODE: Final = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{2}\b")
 _LOOK_EVERY: Final = 0.05
 WITHIN: Final = 45.0
+#: What a shell gives for a command that Ctrl-C ended.
+_INTERRUPTED: Final = 130
 
 NEW_CONTAIN: Final = """contain:
   - {do: show-page, at: $service.hosts, hold: until-clear}
@@ -32,9 +33,14 @@ def rehearse(screen: Screen, *, stay: bool) -> int:
     """Play the three acts; with `stay` the daemon is left up until Ctrl-C. The exit code."""
     began = time.monotonic()
     screen.say("Holdfast rehearses one evening of a company of one. All of it is real and on this machine:")
+
+    def say(what: str) -> None:
+        ending.check()
+        screen.say(f"  · {what}", "dim")
+
     try:
-        with stage(lambda what: screen.say(f"  · {what}", "dim")) as scene:
-            play = _Play(scene, screen)
+        with Ending() as ending, stage(say) as scene:
+            play = _Play(scene, screen, ending)
             play.show_config()
             play.first_outage()
             play.second_outage()
@@ -48,6 +54,9 @@ def rehearse(screen: Screen, *, stay: bool) -> int:
     except HoldfastError as error:
         screen.say(f"\nThe rehearsal failed: {error}", "bold red")
         return 1
+    except Ended:
+        screen.say("\nEnded before the last act. Everything was stopped and removed.", "bold red")
+        return _INTERRUPTED
     screen.say("Everything was stopped and removed.", "dim")
     return 0
 
@@ -55,9 +64,10 @@ def rehearse(screen: Screen, *, stay: bool) -> int:
 class _Play:
     """The acts, with the timeline running along."""
 
-    def __init__(self, scene: Stage, screen: Screen) -> None:
+    def __init__(self, scene: Stage, screen: Screen, ending: Ending) -> None:
         self.scene = scene
         self.screen = screen
+        self.ending = ending
         self._seen = 0
         self._database = Database.open(scene.state / "holdfast.db", lock=False)
 
@@ -157,7 +167,11 @@ class _Play:
         raise HoldfastError(f"no {kind!r} about {sorted(missing)} within {WITHIN:.0f} s; see {self._log()}")
 
     def follow(self) -> list[TimelineItem]:
-        """Show what is new and return it, up to the first line that somebody may be waiting for."""
+        """Show what is new and return it, up to the first line that somebody may be waiting for.
+
+        Raises Ended when somebody does not want to see more.
+        """
+        self.ending.check()
         with self._database.read() as tx:
             new = incidents.tail(tx, self._seen, 1)
         for number, item in new:
@@ -240,12 +254,6 @@ _TOLD: Final = frozenset(
 
 
 def _stay(play: _Play, screen: Screen) -> None:
-    ended = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    previous = signal.signal(signal.SIGINT, end), signal.signal(signal.SIGTERM, end)
     scene = play.scene
     screen.say(
         f"\nThe daemon stays up. In another terminal:\n"
@@ -254,10 +262,10 @@ def _stay(play: _Play, screen: Screen) -> None:
         f"  .venv/bin/python -m holdfast.rehearsal.shop {scene.shop} crash\n"
         f"Ctrl-C ends it and removes everything."
     )
-    while not ended.wait(0.2):
-        play.follow()
-    signal.signal(signal.SIGINT, previous[0])
-    signal.signal(signal.SIGTERM, previous[1])
+    with contextlib.suppress(Ended):
+        while True:
+            play.follow()
+            time.sleep(_LOOK_EVERY)
 
 
 def _text(mail: EmailMessage) -> str:

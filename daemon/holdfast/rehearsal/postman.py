@@ -31,11 +31,13 @@ class Postman:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._run, name="rehearsal-smtp", daemon=True)
+        self._running = threading.Event()
 
     def start(self) -> None:
-        """Listen; connections queue from the moment the socket was opened."""
+        """Listen; returns once it does."""
         smtp_log.setLevel("ERROR")  # it warns of its own old attribute at every login
         self._thread.start()
+        self._running.wait(_STOP_S)
 
     def stop(self) -> None:
         """Close every connection and the listener."""
@@ -95,6 +97,7 @@ class Postman:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(self._loop.create_server(self._protocol, sock=self._socket))
+        self._loop.call_soon(self._running.set)
         try:
             self._loop.run_forever()
         finally:

@@ -46,7 +46,10 @@ class Stage:
     def on_host(self, *words: str) -> None:
         """Do something on the shop's host behind the daemon's back."""
         argv = [sys.executable, "-m", "holdfast.rehearsal.shop", str(self.shop), *words]
-        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        # a session of its own: Ctrl-C is for the rehearsal, which ends everything in order
+        subprocess.run(
+            argv, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True
+        )
 
     def push(self, message: str) -> subprocess.CompletedProcess[str]:
         """Commit everything in the clone and push it; what git said is in the result."""
@@ -59,6 +62,7 @@ class Stage:
             check=False,
             text=True,
             capture_output=True,
+            start_new_session=True,
         )
 
     def take_back(self) -> None:
@@ -97,7 +101,13 @@ def stage(say: Callable[[str], None]) -> Iterator[Stage]:
 def git(directory: Path, *words: str) -> None:
     """Run git in the clone."""
     done = subprocess.run(
-        ["git", *words], cwd=directory, env=_git_env(), check=False, text=True, capture_output=True
+        ["git", *words],
+        cwd=directory,
+        env=_git_env(),
+        check=False,
+        text=True,
+        capture_output=True,
+        start_new_session=True,
     )
     if done.returncode != 0:
         raise HoldfastError(f"git {' '.join(words)} failed: {done.stderr.strip()}")
@@ -154,6 +164,7 @@ def _repository(server: Path, work: Path, values: Mapping[str, str]) -> None:
         check=False,
         text=True,
         capture_output=True,
+        start_new_session=True,
     )
     if done.returncode != 0:
         raise HoldfastError(
