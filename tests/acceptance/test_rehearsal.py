@@ -57,9 +57,9 @@ class Rehearsal:
         self._reader.join(10)
         return code
 
-    def interrupt(self) -> None:
-        """What Ctrl-C does: the whole foreground group hears it."""
-        os.killpg(self.process.pid, signal.SIGINT)
+    def send(self, number: signal.Signals) -> None:
+        """What a terminal does: the whole foreground group hears it."""
+        os.killpg(self.process.pid, number)
 
     def shown(self) -> str:
         return "\n".join(self.lines)
@@ -128,22 +128,42 @@ def test_it_plays_three_outages_to_the_end_and_leaves_nothing_behind(rehearsal: 
     assert receipts() == before
 
 
+@pytest.mark.timeout(WHOLE_S + 60)
+def test_it_stays_up_until_ctrl_c_and_leaves_nothing_behind_then(rehearsal: Rehearsal) -> None:
+    rehearsal.start()
+    rehearsal.wait_for("Ctrl-C ends it", WHOLE_S)
+    (line,) = [line for line in rehearsal.lines if "HOLDFAST_STATE=" in line]
+    place = dict(word.split("=", 1) for word in line.split() if "=" in word)
+    command = [sys.executable, "-m", "holdfast", "status", "--json"]
+    status = subprocess.run(command, env={**os.environ, **place}, capture_output=True, check=False)
+    rehearsal.send(signal.SIGINT)
+    code = rehearsal.ends()
+
+    assert status.returncode == 0
+    assert code == 0
+    assert rehearsal.left() == []
+
+
 MOMENTS = {
-    "while the servers start": "a mail server with two mailboxes",
-    "while the daemon starts": "· the daemon",
-    "while the first outage is healed": "verifying",
+    "while the servers start": ("a mail server with two mailboxes", [signal.SIGHUP]),
+    "while the daemon starts": ("· the daemon", [signal.SIGTERM]),
+    "while the first outage is healed": ("verifying", [signal.SIGINT]),
+    "twice by somebody impatient": ("1. The shop crashes", [signal.SIGINT] * 3),
 }
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ended_in_the_middle_it_leaves_nothing_behind(rehearsal: Rehearsal, moment: str) -> None:
+    words, signals = MOMENTS[moment]
     rehearsal.start()
-    rehearsal.wait_for(MOMENTS[moment])
-    rehearsal.interrupt()
+    rehearsal.wait_for(words)
+    for number in signals:
+        rehearsal.send(number)
     code = rehearsal.ends()
 
-    assert code != 0
+    assert code == 130
+    assert "Everything was stopped and removed" in rehearsal.lines[-1]
     assert "Traceback" not in rehearsal.shown()
     assert rehearsal.left() == []
 
