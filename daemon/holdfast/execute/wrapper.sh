@@ -23,6 +23,7 @@
 # Limits: a process that leaves its group (setsid, a service manager's child) is not killed at the
 # deadline; a command inherits SIGINT and SIGQUIT ignored, as every background command of sh does.
 # Speed: a program started costs a millisecond, so the usual way uses nothing but the shell itself.
+# HOLDFAST_BOOT_ID_FILE in the environment of the host's account stands in for the boot id: tests "reboot".
 
 exec 2>/dev/null
 verb=$1 nonce=$2 state=$3
