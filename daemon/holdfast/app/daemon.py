@@ -84,7 +84,7 @@ class Daemon:
         state = settings.state
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         self.secrets = Secrets([Path(credentials)] if credentials else [], state / "secrets")
-        self._redactor_until = 0.0
+        self._redactor, self._redactor_until = Redactor(), 0.0
         self.current = Current(settings.config)
         self.database = Database.open(state / DATABASE, ballast=BALLAST_BYTES)
         with self.database.read() as tx:
@@ -231,8 +231,14 @@ class Daemon:
         task.add_done_callback(self._reloading.discard)
 
     async def _reload_quietly(self) -> None:
-        with contextlib.suppress(HoldfastError):
+        try:
             await self.reload()
+        except HoldfastError:
+            return  # it was logged where it was refused
+        except Exception as error:
+            log.exception("config.reload_failed")
+            self.complaint = f"the config could not be loaded again ({error}): this is a defect, see the log"
+            self.supervisor.ready(f"config {self.snapshot.commit[:12]} stays")
 
     async def reload(self) -> Json:
         """Load the config again and let it take over; the last good one stays otherwise."""
@@ -307,7 +313,7 @@ class Daemon:
     def _redact(self, text: str) -> str:
         # secrets are files that may change: read them again now and then, not for every line
         if time.monotonic() > self._redactor_until:
-            self._redactor = Redactor(self.secrets.all_known())
+            self._redactor.learn(self.secrets.all_known())
             self._redactor_until = time.monotonic() + REREAD_SECRETS
         return self._redactor.text(text)
 
