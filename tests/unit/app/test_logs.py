@@ -1,0 +1,111 @@
+"""Log lines: one JSON object each, and no secret in any of them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from holdfast.app.logs import configure
+from holdfast.redact import Redactor
+
+SECRET = 'hunter2-äöü"quoted\\'
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What goes to standard error."""
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    yield stderr
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines(said: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
+    configure(Redactor([SECRET]).text, human=False)
+    return lambda: [msgspec.json.decode(line) for line in said.getvalue().splitlines()]
+
+
+def fail() -> None:
+    raise RuntimeError(f"it said {SECRET}")
+
+
+def test_a_line_is_one_json_object_with_level_and_time(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    structlog.get_logger().info("daemon.ready", rules=3, words="two\nlines")
+    (line,) = lines()
+
+    assert (line["event"], line["level"], line["rules"], line["words"]) == (
+        "daemon.ready",
+        "info",
+        3,
+        "two\nlines",
+    )
+    assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"event": SECRET},
+        {"why": f"told {SECRET} twice {SECRET}"},
+        {"names": ["a", SECRET]},
+        {"names": ("a", {"deep": [SECRET]})},
+        {"by": {SECRET: 1}},
+        {"error": RuntimeError(SECRET)},
+        {"path": Path("/tmp") / SECRET.replace("/", "")},
+    ],
+)
+def test_a_secret_is_nowhere_in_a_line(
+    lines: Callable[[], list[dict[str, Any]]], fields: dict[str, Any]
+) -> None:
+    structlog.get_logger().warning(fields.pop("event", "something"), **fields)
+    (line,) = lines()
+
+    assert SECRET not in str(line)
+    assert "hunter2" not in str(line)
+    assert "[redacted]" in str(line)
+
+
+def test_a_secret_is_not_in_a_traceback(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    try:
+        fail()
+    except RuntimeError:
+        structlog.get_logger().exception("it failed")
+    (line,) = lines()
+
+    assert "RuntimeError: it said [redacted]" in line["exception"]
+    assert "hunter2" not in str(line)
+
+
+def test_numbers_and_truth_stay_what_they_are(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    structlog.get_logger().info("x", count=3, share=0.5, well=True, none=None)
+    (line,) = lines()
+
+    assert (line["count"], line["share"], line["well"], line["none"]) == (3, 0.5, True, None)
+
+
+@pytest.fixture
+def terminal(said: io.StringIO) -> io.StringIO:
+    configure(Redactor([SECRET]).text, human=True)
+    return said
+
+
+def test_a_terminal_gets_words(terminal: io.StringIO) -> None:
+    structlog.get_logger().info("daemon.ready", token=SECRET)
+
+    assert "daemon.ready" in terminal.getvalue()
+    assert "hunter2" not in terminal.getvalue()
+
+
+def test_libraries_say_nothing_of_their_own(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    logging.getLogger("urllib3").warning("GET https://host/?token=%s", SECRET)
+
+    assert lines() == []
