@@ -85,7 +85,7 @@ STAGE = "holdfast.rehearsal"
 #: The only callers of `touch`, and the crash point of each.
 TOUCHES = {
     "holdfast.execute.hands:Hands._begin": "execute.attempt",
-    "holdfast.notify.outbox:Outbox._handle": "notify.send",
+    "holdfast.notify.outbox:Outbox._send": "notify.send",
 }
 
 #: (room, method): what changes the world when it is called there, so each call stands inside a `touch(...)`.
