@@ -162,7 +162,7 @@ def test_ended_in_the_middle_it_leaves_nothing_behind(rehearsal: Rehearsal, mome
         rehearsal.send(number)
     code = rehearsal.ends()
 
-    assert code == 130
+    assert code == 130, rehearsal.shown()
     assert "Everything was stopped and removed" in rehearsal.lines[-1]
     assert "Traceback" not in rehearsal.shown()
     assert rehearsal.left() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import subprocess
 import time
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -33,13 +34,14 @@ def rehearse(screen: Screen, *, stay: bool) -> int:
     """Play the three acts; with `stay` the daemon is left up until Ctrl-C. The exit code."""
     began = time.monotonic()
     screen.say("Holdfast rehearses one evening of a company of one. All of it is real and on this machine:")
+    ending = Ending()
 
     def say(what: str) -> None:
         ending.check()
         screen.say(f"  · {what}", "dim")
 
     try:
-        with Ending() as ending, stage(say) as scene:
+        with ending, stage(say) as scene:
             play = _Play(scene, screen, ending)
             play.show_config()
             play.first_outage()
@@ -51,10 +53,11 @@ def rehearse(screen: Screen, *, stay: bool) -> int:
             )
             if stay:
                 _stay(play, screen)
-    except HoldfastError as error:
-        screen.say(f"\nThe rehearsal failed: {error}", "bold red")
-        return 1
-    except Ended:
+    except (HoldfastError, Ended, subprocess.CalledProcessError) as error:
+        # a program that was just being started hears Ctrl-C too: that is no failure of its own
+        if not ending.asked:
+            screen.say(f"\nThe rehearsal failed: {error}", "bold red")
+            return 1
         screen.say("\nEnded before the last act. Everything was stopped and removed.", "bold red")
         return _INTERRUPTED
     screen.say("Everything was stopped and removed.", "dim")
