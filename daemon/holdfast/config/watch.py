@@ -78,6 +78,8 @@ class Watcher(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """What watchdog calls for every change below the paths."""
+        if type(event) not in _CHANGES:
+            return
         paths = [Path(str(path)) for path in (event.src_path, event.dest_path) if path]
         if not any(self._matters(path, directory=event.is_directory) for path in paths):
             return

@@ -7,6 +7,17 @@ from pathlib import Path
 
 import pytest
 from tests.integration.config.conftest import Work
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedNoWriteEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileOpenedEvent,
+    FileSystemEvent,
+)
 
 from holdfast.config.load import load
 from holdfast.config.starter import init
@@ -27,9 +38,9 @@ class Calls:
             self.count += 1
             self._more.notify_all()
 
-    def reach(self, count: int) -> bool:
+    def reach(self, count: int, patience: float = PATIENCE) -> bool:
         with self._more:
-            return self._more.wait_for(lambda: self.count >= count, PATIENCE)
+            return self._more.wait_for(lambda: self.count >= count, patience)
 
 
 Watch = Callable[[Path], Calls]
@@ -135,20 +146,77 @@ def test_changes_without_end_are_seen_all_the_same(watch: Watch, root: Path) -> 
     assert calls.count > 0
 
 
-def test_what_does_not_count_is_not_seen_and_neither_is_our_own_look(watch: Watch, root: Path) -> None:
-    calls = watch(root)
+@pytest.mark.parametrize(
+    ("event", "seen"),
+    [
+        (FileModifiedEvent("rules/a.yaml"), True),
+        (FileCreatedEvent("rules/a/b.yaml"), True),
+        (FileDeletedEvent("holdfast.yaml"), True),
+        (FileMovedEvent("new", "policies/a.yaml"), True),
+        (FileMovedEvent("policies/a.yaml", "old"), True),
+        (DirMovedEvent("rules/team", "elsewhere"), True),
+        (DirCreatedEvent("policies"), True),
+        (FileModifiedEvent("README.md"), False),
+        (FileModifiedEvent("tests/a.yaml"), False),
+        (FileCreatedEvent("rules/.a.yaml.swp"), False),
+        (FileCreatedEvent("rules/.#a.yaml"), False),
+        (FileCreatedEvent("rules/4913"), False),
+        (FileModifiedEvent("rules/a.yaml~"), False),
+        (DirCreatedEvent(".git/refs"), False),
+        (FileModifiedEvent("../rules/a.yaml"), False),
+        (FileOpenedEvent("rules/a.yaml"), False),
+        (FileClosedNoWriteEvent("rules/a.yaml"), False),
+    ],
+    ids=lambda item: (
+        f"{type(item).__name__} {item.src_path} {item.dest_path}" if hasattr(item, "src_path") else ""
+    ),
+)
+def test_only_a_change_of_what_counts_is_seen(root: Path, event: FileSystemEvent, seen: bool) -> None:
+    watcher = Watcher(root, lambda: None)
+    event.src_path = str(root / str(event.src_path))
+    event.dest_path = event.dest_path and str(root / str(event.dest_path))
 
-    (root / "README.md").write_text("x")
-    (root / "rules/.shop.yaml.swp").write_text("x")
-    (root / "rules/.#shop.yaml").symlink_to("nobody@nowhere")
-    (root / "rules/shop.yaml~").write_text("x")
-    (root / "tests").mkdir()
-    (root / "tests/x.yaml").write_text("x")
-    load(root)
-    (root / "rules/last.yaml").write_text("x")  # the only one that counts
+    watcher.on_any_event(event)
 
-    assert calls.reach(1)
-    assert calls.count == 1
+    assert (watcher._first is not None) is seen
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("refs/heads/main", True),
+        ("packed-refs", True),
+        ("reftable/tables.list", True),
+        ("refs/heads/main.lock", False),
+        ("packed-refs.lock", False),
+        ("objects/ab/cdef", False),
+        ("config", False),
+        ("logs/refs/heads/main", False),
+    ],
+)
+def test_only_a_change_of_a_branch_is_seen(server: Path, path: str, seen: bool) -> None:
+    watcher = Watcher(server, lambda: None)
+
+    watcher.on_any_event(FileModifiedEvent(str(server / path)))
+
+    assert (watcher._first is not None) is seen
+
+
+def test_our_own_look_wakes_nobody(root: Path) -> None:
+    calls = Calls()
+
+    def look() -> None:
+        load(root)
+        calls()
+
+    watcher = Watcher(root, look)
+    watcher.start()
+    (root / "rules/more.yaml").write_text("# nothing\n")
+    once = calls.reach(1)
+    again = calls.reach(2, patience=0.5)
+    watcher.stop()
+
+    assert (once, again) == (True, False)
 
 
 def test_a_push_is_seen(watch: Watch, work: Work, server: Path) -> None:
