@@ -106,11 +106,13 @@ def advance(tx: Tx, seq: int) -> None:
 def prune(tx: Tx, before: Millis, limit: int) -> int:
     """Delete the oldest entries that were decided on and received before then; how many.
 
-    What they led to stays in the incidents; what was set aside stays here.
+    What they led to stays in the incidents; what was set aside stays here, and so does the newest
+    entry: the numbers go on from it.
     """
     done = tx.exec_driver_sql(
         "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE received < ? AND seq <= ? "
-        "AND seq NOT IN (SELECT seq FROM quarantine) ORDER BY seq LIMIT ?)",
+        "AND seq NOT IN (SELECT seq FROM quarantine) AND seq < (SELECT max(seq) FROM journal) "
+        "ORDER BY seq LIMIT ?)",
         (before, cursor(tx), limit),
     )
     return done.rowcount
