@@ -413,3 +413,108 @@ def test_evidence_is_counted_without_end_and_kept_within_a_bound(make_world: Cal
         counted = incidents.firing_counts(tx)["shop-down"][0]
 
     assert (kept, counted) == (50, 60)
+
+
+# -- answers, groups, keys and pushes -------------------------------------------------------------------
+
+UNTIL_ANSWERED = """
+rule: shop-down
+doc: The shop fails its probe. Show a page until somebody has decided.
+mode: auto
+when:
+  probe: {event: http.probe, where: {data.ok: false}, streak: 3}
+incident: {type: service-down, severity: critical, title: "down"}
+clears: {event: http.probe, where: {data.ok: true}, streak: 2}
+contain:
+  - {do: maintenance-page, at: $service.hosts, hold: until-answered}
+then:
+  - ask: "Roll back?"
+    choices: {roll-back: {do: roll-back-release, at: $service.hosts}, wait: {}}
+    silence: wait
+    within: 30m
+"""
+
+
+def test_a_hold_until_answered_ends_with_the_answer(make_world: Callable[..., World]) -> None:
+    world = make_world(rules__shop_yaml=UNTIL_ANSWERED)
+    world.probe(ok=False, times=3)
+    world.ends(world.ready()[0])
+    (question,) = world.questions()
+    before = (lasting(world), world.ready())
+    world.answers(question, "wait")
+
+    assert before == (1, [])
+    assert [order.step.argv for order in world.ready()] == [("maintenance", "off")]
+    assert lasting(world) == 0
+
+
+GROUP = """
+policy: half-of-the-group
+doc: At most half of the web hosts at a time.
+blast-radius: {of: group, percent: 50}
+---
+policy: any-number-of-a-service
+doc: In this test only the group counts.
+blast-radius: {of: service, at_once: 100}
+replaces: builtin-one-target
+"""
+
+
+def test_more_than_the_share_of_a_group_is_asked_first(make_world: Callable[..., World]) -> None:
+    blog = BLOG.replace("at: web1", "at: web2")
+    world = make_world(rules__blog_yaml=blog, policies__group_yaml=GROUP)
+    world.probe(ok=False, times=3)
+    world.event("http.probe", source="blog-probe", service="blog", ok=False)
+    (question,) = world.questions()
+    voices = [line for line in world.story() if "half-of-the-group" in line or "group" in line]
+
+    assert [order.step.target for order in world.ready()] == ["web1"]
+    assert question.run is not None
+    assert voices
+
+
+KEYED = """
+rule: disk-full
+doc: One incident for each mount point, whatever the service.
+mode: observe
+when: {e: {event: disk.full}}
+incident: {type: service-down, severity: error, title: "$e.data.mount is full", key: [$e.data.mount, subject]}
+clears: {after: 1h}
+per: [subject]
+"""
+
+
+def test_the_key_that_a_rule_names_tells_incidents_apart(make_world: Callable[..., World]) -> None:
+    world = make_world(rules__shop_yaml=KEYED)
+    for mount in ("/", "/var", "/", None):
+        world.event("disk.full", mount=mount)
+
+    assert sorted(incident.title for incident in world.incidents()) == [
+        "/ is full",
+        "/var is full",
+        "none is full",
+    ]
+
+
+def test_what_waits_for_a_rule_that_a_push_removed_is_dropped(world: World) -> None:
+    world.switch(stopped=True)
+    world.probe(ok=False, times=3)
+    world.push({name: text for name, text in world.files.items() if name != "rules/shop.yaml"}, "c2")
+    world.switch(stopped=False)
+
+    assert world.runs()[0].state is RunState.CANCELLED
+    assert world.questions() == []
+    assert world.ready() == []
+
+
+def test_what_waits_for_an_action_that_a_push_took_away_is_dropped_in_words(world: World) -> None:
+    world.switch(stopped=True)
+    world.probe(ok=False, times=3)
+    rule = world.files["rules/shop.yaml"]
+    without = rule.replace(
+        "do: restart-unit, at: $service.hosts, with: {unit: $service.unit}", "do: maintenance-page"
+    )
+    world.push({**world.files, "rules/shop.yaml": without}, "c2")
+
+    assert world.runs()[0].state is RunState.CANCELLED
+    assert any("a pushed commit took it away" in message.body for message in world.messages())
