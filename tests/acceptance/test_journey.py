@@ -198,6 +198,18 @@ def test_a_second_daemon_on_the_same_state_is_refused_in_one_line(up: Process) -
     assert up.post(fault(1)).status_code == 202
 
 
+def test_a_port_that_is_taken_is_said_with_the_way_out(daemon: Process, push_target: str, mute: int) -> None:
+    site = daemon.lab_files()["holdfast.yaml"].replace("port: 0", f"port: {mute}")
+    daemon.lab(push_target, {"holdfast.yaml": site})
+    refused = daemon.run("run")
+    (said,) = [line for line in refused.stderr.splitlines() if line.startswith("holdfast: ")]
+
+    assert refused.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{mute}" in said
+    assert "change `listen` in holdfast.yaml" in said
+    assert not daemon.listens()
+
+
 def test_a_config_that_is_not_valid_is_told_whole_and_nothing_starts(
     daemon: Process, push_target: str
 ) -> None:
