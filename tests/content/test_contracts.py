@@ -42,6 +42,7 @@ BREACHES = [
     ("app", "smtplib", "mail and messages only in notify"),
     ("match", "yaml", "config files only in config"),
     ("app", "watchdog", "config files only in config"),
+    ("match.native", "durable", "durable_rules only in its own process"),
     ("sense", "starlette", "HTTP is served only by web"),
     ("cli", "uvicorn", "HTTP is served only by web"),
     ("execute", "httpx", "HTTP is asked only by sense, cli and rehearsal"),

@@ -91,7 +91,7 @@ def test_a_dry_install_prints_its_steps_and_does_none() -> None:
     assert (said.returncode, said.stderr) == (0, "")
     assert (sorted(Path("/opt").iterdir()), Path("/etc/holdfast").exists()) == before
     for step in (
-        "-m pip install --quiet --require-hashes --no-build-isolation -r requirements.lock",
+        "-m pip install --quiet --require-hashes --no-deps --no-build-isolation -r /dev/stdin",
         "install -m 644 systemd/holdfast.service /etc/systemd/system/holdfast.service",
         "systemctl daemon-reload",
     ):

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from holdfast import __version__
+from holdfast.app import engines
 from holdfast.app.clock import Clock, now, wall
 from holdfast.app.identity import identity
 from holdfast.app.logs import configure
@@ -119,13 +120,13 @@ class Daemon:
         return 0
 
     def _build(self) -> None:
+        self.journal = Journal(self.database, now, on_commit=lambda _: self.pipeline.wake())
         self.pipeline = Pipeline(
             self.database,
-            self.current.snapshot,
+            engines.load(self.current.snapshot, self.journal.append),
             self.identity,
             decided=self._decided,
         )
-        self.journal = Journal(self.database, now, on_commit=lambda _: self.pipeline.wake())
         put = self.journal.put
         self.clock = Clock(self.database, put, self.settings.state / STOP_FILE)
         self.hands = Hands(
@@ -159,6 +160,8 @@ class Daemon:
         up.callback(self.database.close)
         self.journal.start()
         up.callback(self.journal.stop)
+        up.callback(self._end_engine)
+        await asyncio.to_thread(self.pipeline.engine.start, engines.PATIENCE)
         self.pipeline.start()
         up.callback(self.pipeline.stop, PATIENCE)
         start = msgspec.json.encode(Start(_boot_id(), __version__))
@@ -190,6 +193,10 @@ class Daemon:
             loop.add_signal_handler(number, self.stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         self._say_hello()
+
+    def _end_engine(self) -> None:
+        """The one that matches now: it may have taken over since the start."""
+        self.pipeline.engine.close()
 
     async def _serve(self) -> Served:
         listen = self.current.snapshot.listen
@@ -262,7 +269,10 @@ class Daemon:
 
     async def _take_over(self, snapshot: Snapshot) -> None:
         before = self.snapshot
-        self.pipeline.offer({before.commit: before, snapshot.commit: snapshot})
+        loaded = engines.load(snapshot, self.journal.append)
+        # the new engine passes its smoke facts while the old one goes on
+        await asyncio.to_thread(loaded.engine.start, engines.PATIENCE)
+        self.pipeline.offer(loaded)
         body = msgspec.json.encode(ConfigSwap(snapshot.commit, before.commit))
         entry = Entry(EntryKind.CONFIG, "config", f"{snapshot.commit}-{now()}", snapshot.commit, body)
         (ack,) = await self.journal.append_async([entry])

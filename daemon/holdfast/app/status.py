@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from holdfast import __version__
 from holdfast.model.values import Json
 from holdfast.pipeline.work import STOPPED
@@ -32,6 +34,7 @@ def status(daemon: Daemon) -> Json:
         "cursor": daemon.pipeline.cursor,
         "waiting": daemon.journal.waiting(),
         "refused": refused,
+        "engine": msgspec.to_builtins(daemon.pipeline.engine.figures()),
         "stopped": stopped,
         "config_problem": daemon.complaint,
         "checks": checks,

@@ -39,4 +39,5 @@ def build(files: Mapping[str, ReadFile], commit: str, problems: Sequence[Problem
         playbooks=catalog.playbooks,
         policies=policies,
         listen=site.listen,
+        engine=site.engine,
     )

@@ -6,7 +6,7 @@ import base64
 import binascii
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from holdfast.config.build_sources import build_sources
@@ -16,14 +16,14 @@ from holdfast.config.references import duration, secret
 from holdfast.config.shape import did_you_mean
 from holdfast.config.tree import Path, Sheet, quoted
 from holdfast.model.actions import Host, Service
-from holdfast.model.snapshot import Channel, FieldType, Listen, MailReplies, Operator, Source
+from holdfast.model.snapshot import Channel, EngineKind, FieldType, Listen, MailReplies, Operator, Source
 from holdfast.model.values import SECOND
 
 _IMAPS, _IMAP = 993, 143
 
 
 #: Under these names the daemon journals what it does itself; a channel `cli` would need no reply code.
-RESERVED: Final = frozenset({"app", "cli", "clock", "config", "execute", "file", "notify"})
+RESERVED: Final = frozenset({"app", "cli", "clock", "config", "engine", "execute", "file", "notify"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Site:
     channels: Mapping[str, Channel] = field(default_factory=dict)
     operators: Mapping[str, Operator] = field(default_factory=dict)
     listen: Listen = field(default_factory=Listen)
+    engine: EngineKind = EngineKind.DURABLE
     broken: frozenset[tuple[str, str]] = frozenset({("hosts", ALL), ("services", ALL), ("sources", ALL)})
 
     def names(self, section: str) -> frozenset[str] | None:
@@ -72,6 +73,7 @@ def build_site(papers: Papers) -> Site:
         channels=channels,
         operators={name: _operator(name, item) for name, item in data.get("operators", {}).items()},
         listen=Listen(**data.get("listen", {})),
+        engine=EngineKind(data.get("engine", EngineKind.DURABLE)),
         broken=frozenset(papers.broken),
     )
     for kind in ("sources", "channels"):
@@ -89,16 +91,7 @@ def _check_reserved(sheet: Sheet, kind: str, names: Mapping[str, Any]) -> None:
 
 
 def _with_sources(site: Site, sources: Mapping[str, Source]) -> Site:
-    return Site(
-        site.hosts,
-        site.services,
-        sources,
-        site.events,
-        site.channels,
-        site.operators,
-        site.listen,
-        site.broken,
-    )
+    return replace(site, sources=sources)
 
 
 def unknown(sheet: Sheet, path: Path, kind: str, name: str, known: frozenset[str] | None) -> bool:

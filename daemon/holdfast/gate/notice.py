@@ -10,7 +10,7 @@ from holdfast.gate.judge import Judgement, JudgementKind
 from holdfast.gate.shown_plan import plan_lines, summary
 from holdfast.gate.wording import LINE_MAX, NAME_MAX, clean, clock, span
 from holdfast.model.actions import Plan
-from holdfast.model.events import Entry
+from holdfast.model.events import EngineMode, EngineNews, Entry
 from holdfast.model.policies import Effect, Verdict
 from holdfast.model.records import Gate, Incident, Outcome, Run, RunState
 from holdfast.model.values import Millis
@@ -114,6 +114,20 @@ def receipt_message(
     taken = judgement.kind in {JudgementKind.ACCEPTED, JudgementKind.DENIED}
     todo = "if this was not you, stop everything: holdfast stop-all" if taken else "nothing"
     return _notice(incident, "Answered" if taken else "Reply without effect", lines, todo)
+
+
+def engine(incident: Incident, news: EngineNews) -> Card:
+    """Return that the matching engine failed, and that nothing waits for it."""
+    lines = [
+        *_what(incident),
+        f"Why: {clean(news.why, LINE_MAX)}",
+        "Meanwhile: every event is matched natively; nothing was lost, and nothing waits",
+    ]
+    if news.mode is EngineMode.NATIVE:
+        todo = "restart the daemon or push a config to try the engine again; docs/engine.md tells how to look"
+    else:
+        todo = "nothing: it is started again by itself"
+    return _notice(incident, "Engine", lines, todo)
 
 
 def _notice(incident: Incident, kind: str, lines: Sequence[str], todo: str) -> Card:

@@ -66,6 +66,7 @@ class EntryKind(StrEnum):
     CONFIG = "config"  # body: ConfigSwap
     SWITCH = "switch"  # body: Switch, the kill switch
     START = "start"  # body: Start, the daemon came up
+    ENGINE = "engine"  # body: EngineNews, the matching engine failed, came back or was given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +112,31 @@ class Start:
 
     boot: str
     version: str
+
+
+class EngineMode(StrEnum):
+    """Who matches events right now."""
+
+    STARTING = "starting"  # native, until the engine process has passed its smoke facts
+    DURABLE = "durable"  # the engine process, and native confirms
+    RECOVERING = "recovering"  # native, until a new engine process has passed its smoke facts
+    NATIVE = "native"  # native, until the next config or start
+
+
+class EngineTrouble(StrEnum):
+    """In which way the engine process failed."""
+
+    DEATH = "death"  # it ended, or never started
+    LATE = "late"  # it did not answer in time
+    NONSENSE = "nonsense"  # what it answered cannot be an answer
+    DIFFERENCE = "difference"  # it answered other than native
+    QUARANTINE = "quarantine"  # a fact ended it twice, and is not shown to it again
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNews:
+    """What became of the engine; `trouble` is None for good news, and `why` holds nothing of an event."""
+
+    mode: EngineMode
+    trouble: EngineTrouble | None
+    why: str

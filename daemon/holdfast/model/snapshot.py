@@ -122,6 +122,13 @@ class Operator:
     addresses: tuple[str, ...] = ()
 
 
+class EngineKind(StrEnum):
+    """What events are matched with."""
+
+    DURABLE = "durable"  # durable_rules in a process of its own, confirmed natively
+    NATIVE = "native"
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """Where the daemon listens for events."""
@@ -146,3 +153,4 @@ class Snapshot:
     playbooks: Mapping[str, Playbook] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     listen: Listen = Listen()
+    engine: EngineKind = EngineKind.DURABLE

@@ -15,7 +15,7 @@ from holdfast.model.actions import Plan
 from holdfast.model.events import EntryKind, Event
 from holdfast.model.records import Gate, GateState, IncidentState, Run, RunState
 from holdfast.model.rules import Ask, Do, Rule
-from holdfast.pipeline import actions, faults, messages, questions
+from holdfast.pipeline import actions, engine_news, faults, messages, questions
 from holdfast.pipeline.work import Cause, Work
 from holdfast.store import gates, incidents, journal, runs, timers
 
@@ -32,9 +32,11 @@ def adopt(work: Work) -> None:
             _question(work, gate)
     for incident in incidents.listed(work.tx, [IncidentState.OPEN], _MOST):
         holding = incidents.holders(work.tx, incident.id)
-        gone = [(rule, key) for rule, key, clear in holding if not clear and rule not in work.snapshot.rules]
+        known = {*work.snapshot.rules, engine_news.HOLDER}
+        gone = [(rule, key) for rule, key, clear in holding if not clear and rule not in known]
         for rule, key in gone:
             faults.unwatched(work, incident, rule, key)
+    engine_news.adopt(work)
 
 
 def _run(work: Work, run: Run) -> None:

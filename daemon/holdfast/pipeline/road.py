@@ -8,8 +8,8 @@ who are woken then; what comes back is a new entry of the journal.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -20,12 +20,11 @@ from holdfast.correlate.keys import key_of
 from holdfast.effects import crash_point
 from holdfast.errors import HoldfastError, StoreError
 from holdfast.match.engine import Engine, Findings
-from holdfast.match.native import NativeEngine
-from holdfast.model.events import ConfigSwap, Entry, EntryKind, Event, Start, Switch, Tick
+from holdfast.model.events import ConfigSwap, EngineNews, Entry, EntryKind, Event, Start, Switch, Tick
 from holdfast.model.records import Delivery, InboundReply, Outcome
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Truth
-from holdfast.pipeline import adoption, clockwork, faults, messages, outcomes, replies, responses
+from holdfast.pipeline import adoption, clockwork, engine_news, faults, messages, outcomes, replies, responses
 from holdfast.pipeline.work import Identity, Work
 from holdfast.store import correlation, facts, journal
 from holdfast.store.database import Database, Tx
@@ -38,13 +37,21 @@ COMMIT: Final = "commit"
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A config and the engine that was made for it."""
+
+    snapshot: Snapshot
+    engine: Engine
+
+
 class Pipeline:
     """The only reader of the journal, and the only one who decides."""
 
     def __init__(
         self,
         database: Database,
-        snapshot: Snapshot,
+        loaded: Loaded,
         identity: Identity,
         *,
         decided: Callable[[int], None],
@@ -52,7 +59,7 @@ class Pipeline:
         """`decided` is told each new cursor, after its commit."""
         self._db = database
         self._identity = identity
-        self._snapshots: dict[str, Snapshot] = {}
+        self._offered: dict[str, Loaded] = {}
         self._idle = True
         self._decided = decided
         self._wake = threading.Event()
@@ -63,24 +70,28 @@ class Pipeline:
         self._started_at = 0
         with database.read() as tx:
             self.cursor = journal.cursor(tx)
-        self._snapshot = snapshot
-        self._engine: Engine
+        self._loaded: Loaded
         self._correlator: Correlator
-        self._use(snapshot)
+        self._use(loaded)
 
     @property
     def snapshot(self) -> Snapshot:
         """The config that decides right now."""
-        return self._snapshot
+        return self._loaded.snapshot
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that matches right now."""
+        return self._loaded.engine
 
     def start(self) -> None:
         """Begin to take entries down the road."""
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._thread.start()
 
-    def offer(self, snapshots: Mapping[str, Snapshot]) -> None:
-        """Snapshots that an entry of the journal may call for, by commit."""
-        self._snapshots = dict(snapshots)
+    def offer(self, loaded: Loaded) -> None:
+        """A config that an entry of the journal is about to call for."""
+        self._offered[loaded.snapshot.commit] = loaded
 
     @property
     def idle(self) -> bool:
@@ -118,7 +129,7 @@ class Pipeline:
             self._wake.clear()
             try:
                 if self.failed is not None:
-                    self._use(self._snapshot)
+                    self._use(self._loaded)
                 self.drain()
                 self.failed = None
             except Exception as error:
@@ -134,7 +145,7 @@ class Pipeline:
             raise
         except Exception:  # whatever it is: find the one entry that does it and set that aside
             log.exception("pipeline.batch_failed", first=entries[0].seq, last=entries[-1].seq)
-            self._use(self._snapshot)
+            self._use(self._loaded)
             for entry in entries:
                 self._handle_alone(entry)
 
@@ -145,7 +156,7 @@ class Pipeline:
             raise
         except Exception as error:
             log.exception("pipeline.quarantined", seq=entry.seq, kind=str(entry.kind))
-            self._use(self._snapshot)
+            self._use(self._loaded)
             reason = f"{type(error).__name__}: {error}"
             with self._db.begin(_QUARANTINE) as tx:
                 journal.quarantine(tx, entry.seq, reason, entry.received)
@@ -154,17 +165,20 @@ class Pipeline:
             self.cursor = entry.seq
 
     def _commit(self, entries: Sequence[Entry]) -> None:
-        before = self._snapshot
+        before = self._loaded
         try:
             self._decide(entries)
         except BaseException:
-            self._snapshot = before  # what was not committed did not take over
+            self._loaded = before  # what was not committed did not take over
             raise
+        if self._loaded is not before:
+            self._offered.pop(self.snapshot.commit, None)
+            before.engine.close()
 
     def _decide(self, entries: Sequence[Entry]) -> None:
         events = [_event(entry) for entry in entries if entry.kind is EntryKind.EVENT]
-        before = self._snapshot
-        matched = iter(zip(events, self._engine.match(events), strict=True))
+        before = self._loaded
+        matched = iter(zip(events, before.engine.match(events), strict=True))
         with self._db.begin(_DECIDE) as tx:
             for position, entry in enumerate(entries):
                 work = self._work(tx, entry)
@@ -174,7 +188,7 @@ class Pipeline:
                 else:
                     self._on_entry(work, entry)
                 _respond(work)
-                if self._snapshot is not before:
+                if self._loaded is not before:
                     # the rest of the batch belongs to the new config: match it again
                     entries = entries[: position + 1]
                     break
@@ -210,15 +224,16 @@ class Pipeline:
             self._on_config(work, msgspec.json.decode(body, type=ConfigSwap))
         elif entry.kind is EntryKind.START:
             self._on_start(work, msgspec.json.decode(body, type=Start))
+        elif entry.kind is EntryKind.ENGINE:
+            engine_news.on_news(work, msgspec.json.decode(body, type=EngineNews))
 
     def _on_config(self, work: Work, swap: ConfigSwap) -> None:
-        snapshot = self._snapshots.get(swap.commit)
-        if snapshot is None or facts.get(work.tx, COMMIT) == snapshot.commit:
+        loaded = self._offered.get(swap.commit)
+        if loaded is None or facts.get(work.tx, COMMIT) == swap.commit:
             return
         correlation.save(work.tx, self._correlator.changed())
-        self._snapshot = work.snapshot = snapshot
-        self._engine.close()
-        self._engine = NativeEngine(snapshot.rules.values())
+        snapshot = loaded.snapshot
+        self._loaded, work.snapshot = loaded, snapshot
         self._correlator = Correlator(snapshot.rules.values(), correlation.load(work.tx))
         facts.put(work.tx, COMMIT, snapshot.commit)
         adoption.adopt(work)
@@ -228,31 +243,30 @@ class Pipeline:
         self._started_at = work.now
         work.started_at = work.now
         self.started_seq = work.seq
-        changed = facts.get(work.tx, COMMIT) != self._snapshot.commit
-        facts.put(work.tx, COMMIT, self._snapshot.commit)
+        changed = facts.get(work.tx, COMMIT) != self.snapshot.commit
+        facts.put(work.tx, COMMIT, self.snapshot.commit)
         clockwork.on_start(work)
         if changed:
             adoption.adopt(work)
-        log.info("pipeline.started", seq=work.seq, version=start.version, commit=self._snapshot.commit)
+        log.info("pipeline.started", seq=work.seq, version=start.version, commit=self.snapshot.commit)
 
     def _fresh(self, work: Work, event: Event, findings: Findings, firings: Sequence[Firing]) -> None:
         """Evidence need not fire again to be fresh: a streak that goes on is enough."""
         fired = {(firing.rule, faults.firing_key(firing.key)) for firing in firings}
-        for rule in self._snapshot.rules.values():
+        for rule in self.snapshot.rules.values():
             if findings.get(rule.when.key) is Truth.TRUE:
                 fired.add((rule.name, faults.firing_key(key_of(event.fact(), rule.per))))
         for rule_name, key in sorted(fired):
             clockwork.on_fresh_evidence(work, rule_name, key)
 
     def _work(self, tx: Tx, entry: Entry) -> Work:
-        return Work(tx, entry.seq, entry.received, self._snapshot, self._identity, self._started_at)
+        return Work(tx, entry.seq, entry.received, self.snapshot, self._identity, self._started_at)
 
-    def _use(self, snapshot: Snapshot) -> None:
-        """Build the engine and the correlation state as the store has them."""
-        self._snapshot = snapshot
-        self._engine = NativeEngine(snapshot.rules.values())
+    def _use(self, loaded: Loaded) -> None:
+        """Take a config up, with the correlation state as the store has it."""
+        self._loaded = loaded
         with self._db.read() as tx:
-            self._correlator = Correlator(snapshot.rules.values(), correlation.load(tx))
+            self._correlator = Correlator(loaded.snapshot.rules.values(), correlation.load(tx))
 
 
 def _respond(work: Work) -> None:

@@ -12,6 +12,7 @@ import pytest
 from holdfast.config.load import load_files
 from holdfast.effects import crash_point
 from holdfast.gate.token import code_for, thread_ref
+from holdfast.match.native import NativeEngine
 from holdfast.model.events import ConfigSwap, Entry, EntryKind, Event, Provenance, Start, Switch, Tick
 from holdfast.model.records import (
     AttemptOrder,
@@ -28,10 +29,16 @@ from holdfast.model.records import (
 )
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Json, Millis, Severity, Trust
-from holdfast.pipeline.road import Pipeline
+from holdfast.pipeline.road import Loaded, Pipeline
 from holdfast.pipeline.work import Identity
 from holdfast.store import gates, incidents, journal, outbox, runs, timers
 from holdfast.store.database import Database
+
+
+def loaded(snapshot: Snapshot) -> Loaded:
+    """A config with an engine that needs no process."""
+    return Loaded(snapshot, NativeEngine(snapshot.rules.values()))
+
 
 POINT = crash_point("tests.integration.pipeline")
 KEY = bytes(range(32))
@@ -160,7 +167,7 @@ class World:
 
     def _pipeline(self) -> Pipeline:
         identity = Identity("lab", KEY)
-        return Pipeline(self.db, self.snapshot, identity, decided=lambda _: None)
+        return Pipeline(self.db, loaded(self.snapshot), identity, decided=lambda _: None)
 
     def begin(self) -> None:
         self.put(EntryKind.START, "app", msgspec.json.encode(Start("boot", "0")))
@@ -295,7 +302,8 @@ class World:
     def push(self, files: dict[str, str], commit: str) -> None:
         swap = ConfigSwap(commit, self.snapshot.commit)
         self.snapshot = self.load(files, commit)
-        self.pipeline.offer(self.snapshots)
+        for snapshot in self.snapshots.values():
+            self.pipeline.offer(loaded(snapshot))
         self.put(EntryKind.CONFIG, "config", msgspec.json.encode(swap))
 
 
