@@ -34,6 +34,8 @@ _QUARANTINE: Final = crash_point("pipeline.quarantine")
 BATCH: Final = 500
 COMMIT: Final = "commit"
 
+_EVENTS: Final = msgspec.json.Decoder(Event)
+
 log = structlog.get_logger(__name__)
 
 
@@ -181,11 +183,14 @@ class Pipeline:
         matched = iter(zip(events, before.engine.match(events), strict=True))
         with self._db.begin(_DECIDE) as tx:
             for position, entry in enumerate(entries):
-                work = self._work(tx, entry)
                 if entry.kind is EntryKind.EVENT:
                     event, findings = next(matched)
+                    if not findings:
+                        continue  # no rule is about it: most events of a busy day
+                    work = self._work(tx, entry)
                     self._on_event(work, event, findings)
                 else:
+                    work = self._work(tx, entry)
                     self._on_entry(work, entry)
                 _respond(work)
                 if self._loaded is not before:
@@ -278,4 +283,5 @@ def _respond(work: Work) -> None:
 
 def _event(entry: Entry) -> Event:
     """The journal's word on when an event was received counts, not the door's."""
-    return replace(msgspec.json.decode(entry.body, type=Event), received=entry.received)
+    event = _EVENTS.decode(entry.body)
+    return event if event.received == entry.received else replace(event, received=entry.received)
