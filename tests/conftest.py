@@ -4,6 +4,7 @@
 - Processes and listening sockets that outlive the session fail it. A process is known by an
   environment variable that its ancestors passed on, so that it is found after it was orphaned too.
   A test sshd gives its sessions a clean environment: pass it on with `SetEnv` in its sshd_config.
+- What a proof looked at is printed at the end: `record_property("proof", "one line")`.
 - `HYPOTHESIS_PROFILE` chooses `ci` (the same examples every time), `dev` or `thorough`.
 """
 
@@ -60,8 +61,10 @@ def pytest_testnodedown(node: object, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many tests were skipped, and what was left running."""
+    """Say what the proofs looked at, how many tests were skipped, and what was left running."""
     report = terminalreporter
+    for line in sorted(proofs(config)):
+        report.write_line(line)
     count = len(skipped(config))
     if count and os.environ.get("HOLDFAST_NO_SKIPS") == "1":
         report.write_sep("=", f"FAILED: {count} skipped, and HOLDFAST_NO_SKIPS=1 allows none", red=True)
@@ -70,6 +73,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if config.stash[LEFT]:
         report.write_sep("=", "FAILED: left behind by a test", red=True)
         report.write_line("\n".join(config.stash[LEFT]))
+
+
+def proofs(config: pytest.Config) -> list[str]:
+    """What tests recorded under the name `proof`: a line each, wherever they ran."""
+    stats = config.pluginmanager.get_plugin("terminalreporter").stats
+    reports = [report for name in ("passed", "failed") for report in stats.get(name, [])]
+    return [line for report in reports for name, line in report.user_properties if name == "proof"]
 
 
 def skipped(config: pytest.Config) -> list[object]:

@@ -71,7 +71,7 @@ class Handle:
         memory: int = MEMORY,
         answer_s: float = ANSWER_S,
     ) -> None:
-        self._program = program
+        self.program = program
         self._answer_s = answer_s
         self._number = 0
         self.peak = 0
@@ -119,7 +119,7 @@ class Handle:
 
     def smoke(self) -> None:
         """Ask about facts whose answers are known. Raises Failed where one is another."""
-        facts = self._program.smoke
+        facts = self.program.smoke
         answers = self.ask([Asked.about(ruleset, fact) for ruleset, fact, _ in facts])
         for (ruleset, fact, expected), fired in zip(facts, answers, strict=True):
             if frozenset(fired) != expected:
@@ -140,11 +140,11 @@ class Handle:
         with self._failing():
             self._sock.settimeout(COMPILE_S)
             self._reader.until = time.monotonic() + COMPILE_S
-            send(self._sock, Load([list(rules) for rules in self._program.rulesets], memory, ORPHAN_S))
+            send(self._sock, Load([list(rules) for rules in self.program.rulesets], memory, ORPHAN_S))
             ready = self._reader.read(Ready)
             if ready is None:
                 raise self._death()
-            if ready.rules != sum(map(len, self._program.rulesets)):
+            if ready.rules != sum(map(len, self.program.rulesets)):
                 raise EngineError(f"{ready.rules} rules were compiled")
 
     @contextlib.contextmanager
@@ -188,7 +188,7 @@ class Handle:
         if answer.number != wanted or len(answer.fired) != len(chunk):
             raise EngineError(f"{len(answer.fired)} answers to question {answer.number} came for {wanted}")
         for one, fired in zip(chunk, answer.fired, strict=True):
-            rules = len(self._program.answers[one.ruleset])
+            rules = len(self.program.answers[one.ruleset])
             if fired and not 0 <= min(fired) <= max(fired) < rules:
                 raise EngineError(f"rules {fired} of {rules} fired")
         self.peak = answer.peak
