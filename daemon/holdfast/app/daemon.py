@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from holdfast.app.clock import Clock, now, wall
 from holdfast.app.identity import identity
 from holdfast.app.logs import configure
 from holdfast.app.mailboxes import Mailboxes
+from holdfast.app.metrics import readings
 from holdfast.app.status import status
 from holdfast.app.supervisor import Supervisor
 from holdfast.app.turns import Turns
@@ -207,8 +208,14 @@ class Daemon:
             append=self.journal.append_async,
             clock=wall,  # what senders sign is their own wall clock
             ready=self.checks,
+            readings=lambda: readings(self),
         )
-        return await serve_tcp(ingest_app(doors), host, port)
+        self._ingest = ingest_app(doors)
+        return await serve_tcp(self._ingest, host, port)
+
+    def complaints(self) -> Mapping[tuple[str, str], int]:
+        """How many requests were refused since the start, by source and kind."""
+        return self._ingest.complaints.counts
 
     def _control_doors(self) -> ControlDoors:
         return ControlDoors(

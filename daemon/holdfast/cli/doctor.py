@@ -14,7 +14,7 @@ from typing import Final
 from holdfast.cli.door import Place
 from holdfast.cli.words import count
 from holdfast.errors import ConfigError, HoldfastError
-from holdfast.model.snapshot import Snapshot, SourceKind
+from holdfast.model.snapshot import EngineKind, Snapshot, SourceKind
 from holdfast.model.values import Secret
 
 #: With less room than this on the disk of the state directory, trouble is near.
@@ -115,6 +115,18 @@ def daemon(ask: Callable[[], object]) -> Finding:
     except HoldfastError as error:
         return Finding("daemon", Level.NOTE, str(error))
     return Finding("daemon", Level.GOOD, "it answers")
+
+
+def engine(snapshot: Snapshot, start: Callable[[], object]) -> Finding:
+    """Does the engine process start with these rules, and answer right?"""
+    if snapshot.engine is EngineKind.NATIVE:
+        return Finding("engine", Level.NOTE, "the config asks for native matching")
+    try:
+        start()
+    except HoldfastError as error:
+        fix = "Until then rules are matched natively: nothing is lost. docs/engine.md tells more."
+        return Finding("engine", Level.BAD, f"it does not work: {error}", fix)
+    return Finding("engine", Level.GOOD, "durable_rules starts with these rules and answers right")
 
 
 def secrets(snapshot: Snapshot, get: Callable[[Secret], str]) -> Iterator[Finding]:

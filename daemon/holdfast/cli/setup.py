@@ -145,7 +145,7 @@ def doctor(
 ) -> None:
     """Check that everything is there that the daemon needs.
 
-    Looks at the state directory, config, database, secrets, host keys and channels. A bad line says
+    Looks at the state directory, config, database, engine, secrets, host keys and channels. A bad line says
     what to do. Exits with 1 when anything is bad; notes are not bad.
     """
     from holdfast.cli.doctor import health
@@ -161,6 +161,7 @@ def _findings(where: Place, *, ssh: bool) -> Iterator[Finding]:
     from holdfast.cli import doctor as checks
     from holdfast.cli.client import Daemon
     from holdfast.config.secrets import Secrets
+    from holdfast.match.durable.handle import try_out
 
     yield from checks.state_directory(where)
     finding, loaded = checks.config(where, lambda: snapshot(where))
@@ -169,6 +170,7 @@ def _findings(where: Place, *, ssh: bool) -> Iterator[Finding]:
     yield checks.daemon(lambda: Daemon(where.socket).status())
     if loaded is None:
         return
+    yield checks.engine(loaded, lambda: try_out(loaded.rules.values()))
     known = Secrets(checks.secret_directories(), where.state / "secrets")
     yield from checks.secrets(loaded, known.get)
     yield from checks.estate(loaded)

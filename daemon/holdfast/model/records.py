@@ -230,3 +230,14 @@ class Delivery:
     message: str
     state: DeliveryState
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number that the daemon shows of itself; one that `counts` only ever grows."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    counts: bool = False

@@ -34,21 +34,22 @@ _log: Final = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a JSON body, and headers beside the usual ones."""
+    """A status, a body (JSON if nothing else is said), and headers beside the usual ones."""
 
     status: int
     body: bytes
     headers: Headers = ()
+    media: str = "application/json"
 
     def response(self) -> Response:
         """The same for Starlette."""
         headers = {name.decode(): value.decode() for name, value in self.headers}
-        return Response(self.body, self.status, headers, "application/json")
+        return Response(self.body, self.status, headers, self.media)
 
     async def send(self, send: Send) -> None:
         """Say it."""
         length = str(len(self.body)).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", length), *self.headers]
+        headers = [(b"content-type", self.media.encode()), (b"content-length", length), *self.headers]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,11 +17,13 @@ from starlette.types import Receive, Scope, Send
 from holdfast.errors import InputError, StoreError
 from holdfast.journal import Ack
 from holdfast.model.events import Entry
+from holdfast.model.records import Reading
 from holdfast.model.snapshot import AuthScheme, Snapshot
 from holdfast.model.values import Json, Millis, Secret
 from holdfast.sense.auth import STRANGER, authenticate, is_local
 from holdfast.web.answer import Answer, answer, answer_for, no_page, page, wrong_method
 from holdfast.web.complaints import Complaints
+from holdfast.web.metrics import metrics_page
 from holdfast.web.reading import Sender, body_limit, entries_of
 from holdfast.web.request import Budget, Disconnected, headers_of, read_body, source_name
 
@@ -36,13 +38,14 @@ _GENERIC: Final = "/in/generic/"
 @dataclass(frozen=True, slots=True)
 class IngestDoors:
     """What the door needs. `append` resolves after the commit; `ready` gives each check's name and
-    `ok`, or what is wrong."""
+    `ok`, or what is wrong; `readings` the numbers of this moment."""
 
     snapshot: Callable[[], Snapshot]
     secret: Callable[[Secret], str]
     append: Callable[[Sequence[Entry]], Awaitable[list[Ack]]]
     clock: Callable[[], Millis]
     ready: Callable[[], Mapping[str, str]]
+    readings: Callable[[], Iterable[Reading]] = tuple
 
 
 class Ingest:
@@ -119,7 +122,7 @@ class Ingest:
 
 
 def ingest_app(doors: IngestDoors) -> Ingest:
-    """`POST /events`, `POST /in/generic/NAME`, `GET /healthz` and `GET /readyz`."""
+    """`POST /events`, `POST /in/generic/NAME`, `GET /healthz`, `GET /readyz` and `GET /metrics`."""
     return Ingest(doors)
 
 
@@ -140,6 +143,10 @@ def _pages(doors: IngestDoors) -> Starlette:
         return answer(200 if ready else 503, {"ready": ready, "checks": checks})
 
     return Starlette(
-        routes=[Route("/healthz", page(healthz)), Route("/readyz", page(readyz))],
+        routes=[
+            Route("/healthz", page(healthz)),
+            Route("/readyz", page(readyz)),
+            Route("/metrics", page(metrics_page(doors.readings))),
+        ],
         exception_handlers={HTTPException: no_page},
     )

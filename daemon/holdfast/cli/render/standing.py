@@ -78,6 +78,7 @@ def _facts(stored: Stored, daemon: Mapping[str, Json] | None, now: Millis) -> li
             "journal",
             f"{count(stored.journal, 'entry', 'entries')}, {stored.behind} not decided on yet{received}",
         ),
+        *_engine(daemon),
         ("incidents", _tally(stored.incidents) or "none yet"),
         ("runs", _tally(stored.runs) or "none under way"),
         ("questions", f"{len(stored.questions)} waiting"),
@@ -97,6 +98,20 @@ def _facts(stored: Stored, daemon: Mapping[str, Json] | None, now: Millis) -> li
             )
         )
     return rows
+
+
+def _engine(daemon: Mapping[str, Json] | None) -> list[tuple[Cell, Cell]]:
+    """Who matches: one line, yellow where the engine does not."""
+    figures = None if daemon is None else daemon.get("engine")
+    if not isinstance(figures, dict):
+        return []
+    mode, why = str(figures.get("mode")), str(figures.get("why") or "")
+    if mode == "durable":
+        counts = (
+            f"{shown(figures.get('asked'))} events asked, {shown(figures.get('compared'))} answers compared"
+        )
+        return [("engine", f"durable_rules, {counts}, {shown(figures.get('differences'))} different")]
+    return [("engine", cell(f"{mode}: {why}" if why else mode, "yellow"))]
 
 
 def _problems(daemon: Mapping[str, Json] | None) -> Iterator[RenderableType]:

@@ -9,15 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Final
 
 from holdfast.errors import EngineError
 from holdfast.match.durable.facts import Asked
-from holdfast.match.durable.program import Program
+from holdfast.match.durable.program import Program, compile_rules
 from holdfast.match.durable.wire import Ask, Fired, Load, Reader, Ready, send
 from holdfast.model.events import EngineTrouble
+from holdfast.model.rules import Rule
 
 ARGV: Final = (sys.executable, "-P", "-m", "holdfast.match.durable.child")
 #: What the child may know of our environment.
@@ -58,6 +59,15 @@ def started(program: Program) -> Handle:
     if lacking is not None:
         raise Failed(EngineTrouble.DEATH, lacking)
     return Handle(program)
+
+
+def try_out(rules: Iterable[Rule]) -> None:
+    """Start a process with these rules, show it its smoke facts, and end it. Raises Failed."""
+    handle = started(compile_rules(rules))
+    try:
+        handle.smoke()
+    finally:
+        handle.kill()
 
 
 class Handle:
