@@ -1,13 +1,13 @@
-"""Attempts on the daemon's own machine: the same wrapper, detached from the daemon.
+"""Attempts on the daemon's own machine: the minder makes them, or the same wrapper as on every host.
 
-The wrapper leads a session of its own, so that the death of the daemon neither ends the command nor
-loses its receipt. Under systemd the unit has to leave it alone: `KillMode=process`.
+Both lead sessions of their own, so that the death of the daemon neither ends the command nor loses its
+receipt. Under systemd the unit has to leave them alone: `KillMode=process`.
 """
 
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import subprocess
 import threading
 import time
@@ -18,13 +18,15 @@ from typing import Final
 from holdfast.errors import ConnectorError
 from holdfast.execute import receipt, wrapper
 from holdfast.execute.connector import Ending
-from holdfast.execute.receipt import Report
+from holdfast.execute.minding import Minding
+from holdfast.execute.receipt import Report, State
 from holdfast.model.records import AttemptOrder, OutcomeKind
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ANSWER_S: Final = 15.0
 #: On top of a deadline: TERM, two seconds, KILL, two more at worst, the receipt, and a loaded machine.
 GRACE_S: Final = 16.0
+_DECLINED: Final = Report(State.DECLINED, {}, b"")
 
 
 def environment() -> dict[str, str]:
@@ -42,6 +44,7 @@ class LocalConnector:
         self._boot: str | None = None
         self._lock = threading.Lock()
         self._left: list[subprocess.Popen[bytes]] = []
+        self._minding = Minding(self._state, self._shell, self._env)
         self._stopped, self._stop = os.pipe()  # closing the second wakes whoever reads from us
         self._closed = False
 
@@ -59,7 +62,9 @@ class LocalConnector:
         """One attempt; see Connector."""
         nonce = wrapper.new_nonce()
         limit = wrapper.deadline_s(order) + GRACE_S
-        report = self._ask(wrapper.run_words(order, self._state, nonce), nonce, limit)
+        report = self._minded(order, nonce, limit)
+        if report is not None and report.state is State.DECLINED:
+            report = self._ask(wrapper.run_words(order, self._state, nonce), nonce, limit)
         if report is None:
             return Ending(OutcomeKind.UNKNOWN, detail="its supervisor did not report")
         refusal = receipt.started_nothing(report)
@@ -82,7 +87,25 @@ class LocalConnector:
             if not self._closed:
                 self._closed = True
                 os.close(self._stop)
+        self._minding.close()
         self._reap()
+
+    def _minded(self, order: AttemptOrder, nonce: str, limit: float) -> Report | None:
+        """What the minder says about it; it declines what is not usual."""
+        step = order.step
+        if self._closed:
+            raise ConnectorError("the daemon is stopping")
+        if step.skip_if is not None:
+            return _DECLINED
+        words = [nonce, wrapper.claim_name(order.id), str(wrapper.deadline_s(order)), *step.argv]
+        wrapper.check(words)
+        answer = self._minding.order(words)
+        if answer is None:
+            return _DECLINED
+        try:
+            return receipt.parse(self._read(answer, nonce, limit), nonce)
+        finally:
+            os.close(answer)
 
     def _ask(self, words: Sequence[str], nonce: str, limit: float) -> Report | None:
         argv = wrapper.local_argv(self._shell, words)
@@ -101,28 +124,28 @@ class LocalConnector:
         except OSError as error:
             raise ConnectorError(f"{self._shell} cannot be started here: {error}") from error
         try:
-            return receipt.parse(self._read(process, nonce, limit), nonce)
+            if process.stdout is None:
+                raise AssertionError
+            with process.stdout as stdout:
+                return receipt.parse(self._read(stdout.fileno(), nonce, limit), nonce)
         finally:
             self._reap(process)
 
-    def _read(self, process: subprocess.Popen[bytes], nonce: str, limit: float) -> bytes:
-        """What it says until its last line, its end, the limit, or our own end."""
+    def _read(self, answer: int, nonce: str, limit: float) -> bytes:
+        """What comes until its last line, its end, the limit, or our own end."""
         data = bytearray()
         until = time.monotonic() + limit
-        stdout = process.stdout
-        if stdout is None:
-            raise AssertionError
-        with stdout, selectors.DefaultSelector() as selector:
-            selector.register(stdout, selectors.EVENT_READ)
-            selector.register(self._stopped, selectors.EVENT_READ)
-            while not receipt.is_whole(data, nonce) and len(data) < receipt.MAX_ANSWER:
-                ready = selector.select(max(0.0, until - time.monotonic()))
-                if not ready or any(key.fd == self._stopped for key, _ in ready):
-                    break
-                piece = os.read(stdout.fileno(), 65536)
-                if not piece:
-                    break
-                data += piece
+        poll = select.poll()
+        poll.register(answer, select.POLLIN)
+        poll.register(self._stopped, select.POLLIN)
+        while not receipt.is_whole(data, nonce) and len(data) < receipt.MAX_ANSWER:
+            ready = poll.poll(max(0.0, until - time.monotonic()) * 1000)
+            if not ready or any(number == self._stopped for number, _ in ready):
+                break
+            piece = os.read(answer, 65536)
+            if not piece:
+                break
+            data += piece
         return bytes(data)
 
     def _reap(self, *more: subprocess.Popen[bytes]) -> None:

@@ -36,6 +36,7 @@ class State(StrEnum):
     LOST = "lost"
     NO_STATE = "no-state"
     NO_SETSID = "no-setsid"
+    DECLINED = "declined"
 
 
 @dataclass(frozen=True, slots=True)

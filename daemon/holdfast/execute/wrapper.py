@@ -70,7 +70,7 @@ def status_words(order: AttemptOrder, state: str, nonce: str) -> list[str]:
 def local_argv(shell: str, words: Sequence[str]) -> list[str]:
     """The wrapper as an argument list. Raises ConnectorError when a word cannot be one."""
     argv = [shell, "-c", text(), "holdfast", *words]
-    _check(argv)
+    check(argv)
     return argv
 
 
@@ -81,11 +81,12 @@ def command_line(words: Sequence[str]) -> bytes:
     Raises ConnectorError when a word cannot be an argument or the line is too long.
     """
     argv = ["sh", "-c", text(), "holdfast", *words]
-    _check(argv)
+    check(argv)
     return ("exec " + shlex.join(argv)).encode()
 
 
-def _check(argv: Sequence[str]) -> None:
+def check(argv: Sequence[str]) -> None:
+    """Raise ConnectorError when a word cannot be an argument or all are too long together."""
     if any("\0" in word for word in argv):
         raise ConnectorError("a word of the command holds a NUL character: nothing was started")
     try:

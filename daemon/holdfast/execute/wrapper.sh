@@ -3,6 +3,8 @@
 #   sh -c TEXT holdfast boot   NONCE STATE_DIR
 #   sh -c TEXT holdfast run    NONCE STATE_DIR ATTEMPT DEADLINE_S IDEMPOTENT SKIP_WORDS WORD...
 #   sh -c TEXT holdfast status NONCE STATE_DIR ATTEMPT
+#   sh -c TEXT holdfast end    NONCE STATE_DIR ATTEMPT PID    (for minder.py: end the command; 1 if it cannot be)
+#   sh -c TEXT holdfast prune  NONCE STATE_DIR                (the same, of old attempts)
 #
 # An attempt is a few files STATE_DIR/attempts/ATTEMPT@..., and making its `claim` (O_EXCL, by `set -C`)
 # is the claim: whoever makes it first wins, so an attempt never starts twice. `status` makes it too when
@@ -10,7 +12,8 @@
 # is still on its way.
 #
 #   claim      boot id, supervisor, uptime at the start; or "sealed": never started, and never will be
-#   leader     process id and start time of the command, written by itself before it becomes the command
+#   leader     process id and start time of the command, written by itself before it becomes the command;
+#              empty: minder.py was about to write it, and the command may be there
 #   code       how the command ended; written while the output is still open
 #   head tail  the first 48 KiB and the last 16 KiB of the output, whatever its length
 #   killed     the deadline passed; skipped: the command was not needed
@@ -191,10 +194,8 @@ keep() {
 	[ "${kept%+*}" != 49152 ] || tail -c 16384 >"$base@tail" || cat
 }
 
-# end_group: the deadline has passed
+# end_group: the deadline of the group of $leader has passed
 end_group() {
-	leader=
-	read -r leader rest <"$base@leader"
 	printf 1 >"$base@killed"
 	for signal in TERM KILL; do
 		[ -n "$leader" ] || break
@@ -214,9 +215,6 @@ end_group() {
 		nap
 		group_lives "$leader" && left=1
 	fi
-	until [ -s "$base@code" ]; do
-		nap
-	done
 }
 
 # settle_output: wait until the output is complete, or until only a process left behind holds it open
@@ -260,7 +258,12 @@ supervise() {
 	while [ ! -s "$base@code" ]; do
 		uptime
 		if [ "${up%.*}" -ge $((${begun%.*} + deadline)) ]; then
+			leader=
+			read -r leader rest <"$base@leader"
 			end_group
+			until [ -s "$base@code" ]; do
+				nap
+			done
 		else
 			sleep 1
 		fi
@@ -312,7 +315,7 @@ run() {
 	if [ -n "$place" ]; then
 		rm -rf "$place"
 	else
-		prune_many
+		now_and_then
 	fi
 }
 
@@ -367,10 +370,26 @@ ended() {
 	return 1
 }
 
+# leads: whether the command lives; where its number could not be written down, its environment tells
 leads() {
 	pid= at=
+	if [ -e "$base@leader" ] && [ ! -s "$base@leader" ]; then
+		sleep 1 # it may be just about to become the command
+		grep -lF "HOLDFAST_ATTEMPT=$attempt@" /proc/[0-9]*/environ >/dev/null
+		return
+	fi
 	read -r pid at <"$base@leader"
 	alive "$pid" "$at"
+}
+
+end() {
+	base=$state/attempts/$1 leader=$2 left=0
+	end_group
+	exit "$left"
+}
+
+prune() {
+	prune_many
 }
 
 # boot: what a connection has to know: which boot this is, and whose memory the state directory is
@@ -389,20 +408,35 @@ boot() {
 	find "$state/attempts" -type f -mtime +14 -exec rm -f {} +
 }
 
+# now_and_then: to count the attempts costs more than to make one, so one in a hundred does
+now_and_then() {
+	turns=0
+	read -r turns <"$state/turns"
+	if [ "$turns" -gt 0 ]; then
+		echo $((turns - 1)) >"$state/turns"
+	else
+		echo 99 >"$state/turns"
+		prune_many
+	fi
+}
+
 # prune_many: keep the newest 800 once there are more than 1000, and whatever has not ended
 prune_many() {
-	set -- "$state"/attempts/*@claim
+	cd "$state/attempts" || return
+	set -- *@claim
 	[ $# -gt 1000 ] || return 0
 	ls -t "$@" | tail -n +801 | while IFS= read -r old; do
 		base=${old%@claim} claimed=
 		read -r claimed <"$old"
 		if [ "$claimed" = sealed ] || ended; then
-			rm -f "$base"@*
+			for part in claim leader code head kept tail killed skipped receipt; do
+				echo "$base@$part"
+			done
 		fi
-	done
+	done | xargs rm -f
 }
 
 case $verb in
-boot | run | status) "$verb" "$@" ;;
+boot | run | status | end | prune) "$verb" "$@" ;;
 *) exit 64 ;;
 esac
