@@ -14,7 +14,7 @@ import structlog
 from holdfast.effects import crash_point, touch
 from holdfast.errors import ConnectorError, HoldfastError
 from holdfast.execute.connector import Connector, Ending
-from holdfast.execute.desk import Desk, Job
+from holdfast.execute.desk import Desk, Job, Look
 from holdfast.model.actions import Connector as Way
 from holdfast.model.events import Entry, EntryKind
 from holdfast.model.records import AttemptOrder, Outcome, OutcomeKind
@@ -26,8 +26,10 @@ from holdfast.store.runs import AttemptState
 INTEND: Final = crash_point("execute.intend")
 ATTEMPT: Final = crash_point("execute.attempt")
 
-#: How many ready attempts are looked at; more wait in the store.
+#: How many ready attempts are read at a time.
 _LOOK: Final = 1000
+#: How many wait here for one place; more wait in the store.
+_LINE: Final = 100
 #: A forgotten wake costs at most this long.
 _POLL_S: Final = 10.0
 #: Pauses between two questions about an attempt: doubled from the first up to the second.
@@ -73,12 +75,15 @@ class Hands:
         self._commit = commit
         self._may_start = may_start
         self._grace_s = grace_s
-        self._desk = Desk()
-        self._woken = threading.Event()
+        self._desk = Desk(_LINE)
+        self._looking = threading.Lock()
+        self._seen = 0
+        self._look_again = 0.0
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._look_loop, name="hands", daemon=True)]
-        for number in range(workers):
-            self._threads.append(threading.Thread(target=self._work_loop, name=f"hand-{number}", daemon=True))
+        self._threads = [
+            threading.Thread(target=self._work_loop, name=f"hand-{number}", daemon=True)
+            for number in range(workers)
+        ]
 
     def start(self) -> None:
         """Settle what a crash left, then take what is ready."""
@@ -100,12 +105,11 @@ class Hands:
 
     def wake(self) -> None:
         """Attempts may have become ready."""
-        self._woken.set()
+        self._desk.look()
 
     def stop(self, timeout_s: float) -> None:
         """Begin nothing more and wait for what runs; then let go of it: its receipt stays on its host."""
         self._stopping.set()
-        self._woken.set()
         self._desk.close()
         until = time.monotonic() + timeout_s
         for thread in self._threads:
@@ -120,35 +124,54 @@ class Hands:
 
     # -- what is ready ------------------------------------------------------------------------------
 
-    def _look_loop(self) -> None:
-        while not self._stopping.is_set():
-            self._woken.wait(_POLL_S)
-            self._woken.clear()
-            try:
-                self._look()
-            except Exception:
-                log.exception("execute.look")
-                self._stopping.wait(_AGAIN_S)
-                self._woken.set()
+    def _look(self, target: str | None = None) -> None:
+        """Line up what became ready since the last look, everything now and then, or all for one target.
 
-    def _look(self) -> None:
-        if self._stopping.is_set() or not self._may_start():
-            return
+        One at a time: of what came meanwhile, the next sees everything.
+        """
+        try:
+            with self._looking:
+                if self._stopping.is_set() or not self._may_start():
+                    self._look_again = 0.0
+                elif target is not None:
+                    self._look_for(target)
+                else:
+                    self._look_for_new()
+            self._desk.look(_POLL_S)
+        except Exception:
+            log.exception("execute.look")
+            self._look_again = 0.0
+            self._desk.look(_AGAIN_S)
+
+    def _look_for_new(self) -> None:
+        if time.monotonic() >= self._look_again:
+            self._seen = 0
+            self._look_again = time.monotonic() + _POLL_S
         with self._db.read() as tx:
-            ready = runs.ready(tx, _LOOK)
-        for order in ready:
-            self._desk.take(Job(order))
+            full = True
+            while full:
+                orders, self._seen = runs.ready_after(tx, self._seen, _LOOK)
+                for order in orders:
+                    self._desk.line_up(order)
+                full = len(orders) == _LOOK
+
+    def _look_for(self, target: str) -> None:
+        with self._db.read() as tx:
+            for order in runs.ready(tx, 2 * _LINE, target):
+                self._desk.line_up(order)
 
     # -- work ---------------------------------------------------------------------------------------
 
     def _work_loop(self) -> None:
         while (job := self._desk.next()) is not None:
+            if isinstance(job, Look):
+                self._look()
+                continue
             left = self._work(job)
             if left is not None and not self._stopping.is_set():
                 self._desk.put_back(left)
-            else:
-                self._desk.free(job)
-                self.wake()
+            elif self._desk.free(job):
+                self._look(job.order.step.target)
 
     def _work(self, job: Job) -> Job | None:
         """Take a job as far as it goes now; what is left of it, if anything."""
@@ -196,9 +219,10 @@ class Hands:
 
     def _intend(self, job: Job, boot: str) -> Job | None:
         """Commit the intent; the job as begun. None when it must not begin."""
-        if self._stopping.is_set() or not self._may_start():
-            return None
         order = job.order
+        if self._stopping.is_set() or not self._may_start():
+            self._look_again = 0.0  # it stays ready: the next look has to see it again
+            return None
         with self._db.begin(INTEND) as tx:
             intended = runs.intend(tx, order.id, boot, self._clock())
             found = None if intended else runs.attempt(tx, order.id)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Text, cast, func, select, update
+from sqlalchemy import Integer, Text, bindparam, cast, func, literal_column, select, update
 
 from holdfast.model.actions import Plan
 from holdfast.model.records import AttemptOrder, Outcome, Run, RunState
@@ -24,6 +24,22 @@ class AttemptState(StrEnum):
     INTENDED = "intended"
     ENDED = "ended"
     CANCELLED = "cancelled"
+
+
+#: The number that SQLite gives a row when it is written, and that ends every entry of its indexes.
+_NUMBER: Final = literal_column("attempts.rowid", Integer).label("number")
+# said once, because every attempt goes through them
+_READY_AFTER: Final = (
+    select(_NUMBER, attempts.c.order)
+    .where(attempts.c.state == str(AttemptState.READY), bindparam("after") < _NUMBER)
+    .order_by(_NUMBER)
+    .limit(bindparam("limit"))
+)
+_INTEND: Final = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("wanted"), attempts.c.state == str(AttemptState.READY))
+    .values(state=str(AttemptState.INTENDED), boot=bindparam("boot"), changed=bindparam("at"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,25 +160,25 @@ def order(tx: Tx, wanted: AttemptOrder, *, step: int, number: int, labels: Label
     )
 
 
-def ready(tx: Tx, limit: int) -> list[AttemptOrder]:
-    """Attempts to be made, oldest first."""
-    rows = tx.execute(
-        select(attempts.c.order)
-        .where(attempts.c.state == str(AttemptState.READY))
-        .order_by(attempts.c.created, attempts.c.id)
-        .limit(limit)
-    )
+def ready(tx: Tx, limit: int, target: str | None = None) -> list[AttemptOrder]:
+    """Attempts to be made, on one target or on any, oldest first."""
+    query = select(attempts.c.order).where(attempts.c.state == str(AttemptState.READY))
+    if target is not None:
+        query = query.where(attempts.c.target == target)
+    rows = tx.execute(query.order_by(attempts.c.created, attempts.c.id).limit(limit))
     return [msgspec.json.decode(row.order, type=AttemptOrder) for row in rows]
+
+
+def ready_after(tx: Tx, after: int, limit: int) -> tuple[list[AttemptOrder], int]:
+    """Attempts to be made that were written after that number, and the number to go on from."""
+    rows = tx.execute(_READY_AFTER, {"after": after, "limit": limit}).all()
+    orders = [msgspec.json.decode(row.order, type=AttemptOrder) for row in rows]
+    return orders, rows[-1].number if rows else after
 
 
 def intend(tx: Tx, attempt: str, boot: str, at: Millis) -> bool:
     """Write down that the world is about to be touched; False when it must not be any more."""
-    done = tx.execute(
-        update(attempts)
-        .where(attempts.c.id == attempt, attempts.c.state == str(AttemptState.READY))
-        .values(state=str(AttemptState.INTENDED), boot=boot, changed=at)
-    )
-    return done.rowcount == 1
+    return tx.execute(_INTEND, {"wanted": attempt, "boot": boot, "at": at}).rowcount == 1
 
 
 def intended(tx: Tx) -> list[tuple[AttemptOrder, str]]:
