@@ -246,6 +246,64 @@ def test_one_target_gets_one_attempt_at_a_time_and_others_are_not_held_up(
         assert [ran for ran in connector.ran if ran.startswith(host)] == [f"{host}/{name}" for name in names]
 
 
+def test_a_long_line_is_worked_off_in_order_without_reading_it_again_and_again(
+    rig: Rig, order: Order, until: Until
+) -> None:
+    reads: list[int] = []
+    store, many = rig.db, [f"r{number:04}/0/1" for number in range(1250)]
+    rig.ready(*(order("x", attempt=name) for name in many))
+    rig.db = Counted(store, reads)  # type: ignore[assignment]
+    connector = Fake(lambda _: Ending(OutcomeKind.ENDED, 0))
+    rig.start({Connector.SSH: connector})
+    rig.db = store
+    until(lambda: len(rig.journal.entries) >= 1250, "the outcomes")
+
+    assert connector.ran == many
+    assert len(rig.journal.outcomes()) == 1250
+    assert len(reads) < 1250 / 50
+
+
+def test_a_long_line_on_one_target_keeps_no_other_waiting(rig: Rig, order: Order, until: Until) -> None:
+    go = threading.Event()
+
+    def run(asked: AttemptOrder) -> Ending:
+        if asked.step.target == "web1":
+            go.wait(20)
+        return Ending(OutcomeKind.ENDED, 0)
+
+    rig.ready(*(order("x", attempt=f"a{number:04}/0/1") for number in range(1500)))
+    hands = rig.start({Connector.SSH: Fake(run)})
+    rig.ready(order("x", attempt="b/0/1", target="web2"))
+    hands.wake()
+    until(lambda: rig.journal.entries, "the other target's outcome")
+    first = rig.journal.entries[0].id
+    hands.stop(0)
+    go.set()
+
+    assert first == "b/0/1"
+
+
+def test_what_becomes_ready_while_a_line_is_worked_off_is_made_last_and_once(
+    rig: Rig, order: Order, until: Until
+) -> None:
+    late = [f"late{number}/0/1" for number in range(150)]
+
+    def run(asked: AttemptOrder) -> Ending:
+        if asked.id.startswith("early") and int(asked.id[5:8]) % 2:
+            rig.ready(order("x", attempt=late[int(asked.id[5:8]) // 2]))
+            rig.hands[0].wake()
+        return Ending(OutcomeKind.ENDED, 0)
+
+    early = [f"early{number:03}/0/1" for number in range(300)]
+    rig.ready(*(order("x", attempt=name) for name in early))
+    connector = Fake(run)
+    rig.start({Connector.SSH: connector})
+    until(lambda: len(rig.journal.entries) >= 450, "the outcomes")
+
+    assert sorted(connector.ran) == sorted(early + late)
+    assert [ran for ran in connector.ran if ran in early] == early
+
+
 def test_what_a_host_refuses_before_anything_starts_is_not_started_with_the_reason(
     rig: Rig, order: Order, until: Until
 ) -> None:
@@ -330,6 +388,33 @@ def test_nothing_starts_while_it_may_not_and_everything_when_it_may_again(
     rig.may_start = True
     hands.wake()
     until(lambda: rig.journal.entries, "the outcome")
+
+
+def test_a_line_that_the_switch_held_up_is_made_when_it_may_again(
+    rig: Rig, order: Order, until: Until
+) -> None:
+    held = threading.Event()
+
+    def run(asked: AttemptOrder) -> Ending:
+        if asked.id == "r0003/0/1":
+            rig.may_start = False
+            held.set()
+        return Ending(OutcomeKind.ENDED, 0)
+
+    many = [f"r{number:04}/0/1" for number in range(350)]
+    rig.ready(*(order("x", attempt=name) for name in many))
+    connector = Fake(run)
+    hands = rig.start({Connector.SSH: connector})
+    assert held.wait(20)
+    until(lambda: len(rig.journal.entries) == 4, "the outcome of the last one")
+    threading.Event().wait(0.1)
+    ran = list(connector.ran)
+    rig.may_start = True
+    hands.wake()
+    until(lambda: len(rig.journal.entries) >= 350, "the outcomes")
+
+    assert ran == many[:4]
+    assert sorted(connector.ran) == many
 
 
 def test_the_switch_is_asked_right_before_the_intent(rig: Rig, order: Order, until: Until) -> None:
@@ -563,6 +648,20 @@ def test_a_defect_after_the_attempt_does_not_lose_it(rig: Rig, order: Order, unt
 
     assert rig.journal.outcomes()["r1/0/1"].kind is OutcomeKind.ENDED
     assert connector.ran == ["r1/0/1"]
+
+
+class Counted:
+    """The store, and how often it is read."""
+
+    def __init__(self, db: Database, reads: list[int]) -> None:
+        self._db, self._reads = db, reads
+        self.begin = db.begin
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Tx]:
+        self._reads.append(1)
+        with self._db.read() as tx:
+            yield tx
 
 
 class Forgetful:

@@ -515,6 +515,52 @@ def test_the_number_of_attempts_is_bounded_and_what_runs_is_kept(hand: Hand) -> 
     assert not list(attempts.glob("old0@*"))
 
 
+def test_attempts_are_counted_once_in_a_hundred(hand: Hand) -> None:
+    attempts = hand.state / "attempts"
+    hand.run("true")
+    for number in range(1100):
+        (attempts / f"old{number}@claim").write_text("boot-1\n1 1\n1.00\n")
+        (attempts / f"old{number}@receipt").write_text("exit=0\ndone\n")
+    hand.run("true", attempt="b")
+    before = len(list(attempts.glob("*@claim")))
+    (hand.state / "turns").write_text("0\n")
+    hand.run("true", attempt="c")
+
+    assert before == 1102
+    assert len(list(attempts.glob("*@claim"))) == 800
+
+
+def test_pruning_finds_every_part_of_what_it_forgets(hand: Hand) -> None:
+    attempts = hand.state / "attempts"
+    parts = ("claim", "leader", "code", "head", "kept", "tail", "killed", "skipped", "receipt")
+    for number in range(1001):
+        (attempts / f"old+2e+{number}@claim").write_text("sealed\n")
+        os.utime(attempts / f"old+2e+{number}@claim", (2**31 - number, 2**31 - number))
+    for part in parts[1:]:
+        (attempts / f"old+2e+1000@{part}").touch()
+    hand.call("prune", "-", str(hand.state))
+
+    assert hand.files("old+2e+1000") == set()
+    assert len(list(attempts.iterdir())) == 800
+
+
+@pytest.mark.parametrize("ignore", ["", 'trap "" TERM; '])
+def test_the_minder_can_have_a_group_ended(hand: Hand, until: Until, ignore: str) -> None:
+    with subprocess.Popen(
+        ["sh", "-c", f"{ignore}echo; while :; do sleep 0.1; done"],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    ) as command:
+        assert command.stdout is not None
+        command.stdout.read(1)
+        with hand.start("end", "-", str(hand.state), "a", str(command.pid)) as end:
+            code = end.wait(30)
+
+        assert command.wait(5) == (-signal.SIGKILL if ignore else -signal.SIGTERM)
+    assert code == 0
+    assert hand.files() == {"killed"}
+
+
 def test_the_command_reads_nothing_and_has_no_terminal(hand: Hand) -> None:
     assert hand.run("sh", "-c", "cat; [ -t 1 ] || echo no terminal").body == b"no terminal\n"
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from holdfast.execute.desk import Desk, Job
+from holdfast.execute.desk import Desk, Job, Look
 from holdfast.model.actions import Connector, PlannedStep, Retry, Risk
 from holdfast.model.records import AttemptOrder
 
@@ -76,3 +76,111 @@ def test_a_worker_that_waits_is_woken_by_a_job_and_by_the_end() -> None:
 
     assert [one.order.id if one else None for one in found] == ["a", None]
     assert desk.next() is None
+
+
+def taken(desk: Desk, count: int) -> list[str]:
+    """The ids of the next jobs."""
+    jobs = [desk.next() for _ in range(count)]
+    return [found.order.id for found in jobs if isinstance(found, Job)]
+
+
+def test_behind_a_busy_place_attempts_stand_in_line_and_follow_in_order() -> None:
+    desk = Desk()
+    for name in "abc":
+        desk.line_up(job(name).order)
+    desk.line_up(job("z", "web2").order)
+    first = taken(desk, 2)
+    desk.free(job("a"))
+    desk.free(job("b"))
+
+    assert first == ["a", "z"]
+    assert taken(desk, 2) == ["b", "c"]
+
+
+def test_an_attempt_stands_in_line_once_whatever_is_said_of_it_again() -> None:
+    desk = Desk()
+    for name in "aabbab":
+        desk.line_up(job(name).order)
+    taken(desk, 1)
+    desk.free(job("a"))
+    taken(desk, 1)
+    desk.free(job("b"))
+    desk.line_up(job("c").order)
+
+    assert taken(desk, 1) == ["c"]
+
+
+def test_one_that_has_begun_is_waited_for_by_those_in_line() -> None:
+    desk = Desk()
+    begun = job("a", boot="x"), job("b", boot="x")
+    for each in begun:
+        desk.take(each)
+    desk.line_up(job("c").order)
+    taken(desk, 2)
+    desk.free(begun[0])
+    desk.look()
+    between = desk.next()
+    desk.free(begun[1])
+
+    assert isinstance(between, Look)
+    assert taken(desk, 1) == ["c"]
+
+
+def test_a_line_has_an_end_and_says_when_there_is_room_again() -> None:
+    desk = Desk(line=2)
+    for name in "abcd":
+        desk.line_up(job(name).order)
+    taken(desk, 1)
+    still_one = desk.free(job("a"))
+    desk.line_up(job("e").order)  # not before "d", which was turned away
+    taken(desk, 1)
+    room = desk.free(job("b"))
+    for name in "de":
+        desk.line_up(job(name).order)
+    taken(desk, 1)
+    again = desk.free(job("c"))
+
+    assert (still_one, room, again) == (False, True, False)
+    assert taken(desk, 1) == ["d"]
+
+
+def test_a_full_line_of_one_place_turns_nobody_away_elsewhere() -> None:
+    desk = Desk(line=1)
+    for name in "abc":
+        desk.line_up(job(name).order)
+    desk.line_up(job("z", "web2").order)
+
+    assert taken(desk, 2) == ["a", "z"]
+
+
+def test_a_wish_to_look_comes_before_the_jobs_and_is_granted_once() -> None:
+    desk = Desk()
+    desk.take(job("a"))
+    desk.look()
+    desk.look()
+
+    assert isinstance(desk.next(), Look)
+    assert taken(desk, 1) == ["a"]
+
+
+def test_a_wish_to_look_in_a_while_wakes_a_worker_then() -> None:
+    desk = Desk()
+    desk.look(0.05)
+    desk.look(60)
+
+    assert isinstance(desk.next(), Look)
+
+
+def test_of_several_that_line_up_all_but_one_wake_somebody() -> None:
+    desk = Desk()
+    found: list[str] = []
+    workers = [threading.Thread(target=lambda: found.extend(taken(desk, 1))) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for number in range(3):
+        desk.line_up(job(str(number), f"web{number}").order)
+    found.extend(taken(desk, 1))
+    for worker in workers:
+        worker.join(5)
+
+    assert sorted(found) == ["0", "1", "2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,46 @@ def test_only_what_is_ready_is_given_out_oldest_first(tx: Begin, order: MakeOrde
 
     assert ready == ["r1/0/1", "r2/0/1"]
     assert first == ["r1/0/1"]
+
+
+def test_what_is_ready_on_one_target_is_found_without_the_others(tx: Begin, order: MakeOrder) -> None:
+    with tx() as t:
+        for number, run in enumerate(("r1", "r2", "r3")):
+            made = order(run)
+            if run == "r2":
+                made = replace(made, step=replace(made.step, target="web9"))
+            put(t, made, now=300 - number)
+        there = [each.id for each in runs.ready(t, 10, "web9")]
+        others = [each.id for each in runs.ready(t, 10, order("r1").step.target)]
+
+    assert there == ["r2/0/1"]
+    assert others == ["r3/0/1", "r1/0/1"]
+
+
+def test_what_became_ready_since_the_last_look_is_found_once_and_in_the_order_of_writing(
+    tx: Begin, order: MakeOrder
+) -> None:
+    with tx() as t:
+        for run in ("r9", "r1", "r5"):
+            put(t, order(run), now=100)
+        runs.intend(t, "r1/0/1", "boot-1", 110)
+        first, seen = runs.ready_after(t, 0, 1)
+        rest, seen = runs.ready_after(t, seen, 10)
+        nothing, same = runs.ready_after(t, seen, 10)
+        put(t, order("r0"), now=100)  # in the same millisecond, with a smaller id
+        new, _ = runs.ready_after(t, same, 10)
+
+    found = [[each.id for each in part] for part in (first, rest, nothing, new)]
+    assert found == [["r9/0/1"], ["r5/0/1"], [], ["r0/0/1"]]
+
+
+def test_looking_for_what_is_new_reads_nothing_else(tx: Begin) -> None:
+    with tx() as t:
+        wanted = runs._READY_AFTER.params(after=0, limit=10)
+        query = str(wanted.compile(compile_kwargs={"literal_binds": True}, dialect=t.dialect))
+        plan = [row.detail for row in t.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}")]
+
+    assert plan == ["SEARCH attempts USING INDEX attempts_state (state=? AND rowid>?)"]
 
 
 def test_an_attempt_is_intended_once_by_whoever_comes_first(
