@@ -31,9 +31,9 @@ _NUMBER: Final = literal_column("attempts.rowid", Integer).label("number")
 # said once, because every attempt goes through them
 _READY_AFTER: Final = (
     select(_NUMBER, attempts.c.order)
-    .where(attempts.c.state == str(AttemptState.READY), bindparam("after") < _NUMBER)
+    .where(attempts.c.state == str(AttemptState.READY), bindparam("after", type_=Integer) < _NUMBER)
     .order_by(_NUMBER)
-    .limit(bindparam("limit"))
+    .limit(bindparam("limit", type_=Integer))
 )
 _INTEND: Final = (
     update(attempts)
