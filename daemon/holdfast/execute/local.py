@@ -49,13 +49,14 @@ class LocalConnector:
         self._closed = False
 
     def boot(self, target: str) -> str:
-        """This boot and the memory of `state`; read once."""
+        """This boot and the memory of `state`; read once, and the minder is started with it."""
         del target
         boot = self._boot
         if boot is None:
             nonce = wrapper.new_nonce()
             boot = receipt.boot_of(self._ask(wrapper.boot_words(self._state, nonce), nonce, _ANSWER_S))
             self._boot = boot
+            self._minding.warm()
         return boot
 
     def run(self, order: AttemptOrder, boot: str) -> Ending:

@@ -69,9 +69,10 @@ class Minder:
             self._control.send(b"ready")
         while self._control is not None or self.minded:
             due = [attempt.due for attempt in self.minded if attempt.due is not None]
-            for number, _ in self._poll.poll(max(0.0, min(due) - time.monotonic()) if due else None):
-                if number in self._heard:
-                    self._heard[number]()
+            ready = self._poll.poll(max(0.0, min(due) - time.monotonic()) if due else None)
+            for number, act in [(number, self._heard[number]) for number, _ in ready]:
+                if self._heard.get(number) is act:  # not closed meanwhile, nor its number given to another
+                    act()
             for attempt in list(self.minded) if due else ():
                 attempt.look_at_the_clock()
 

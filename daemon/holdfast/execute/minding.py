@@ -35,6 +35,12 @@ class Minding:
         self._not_before = 0.0
         self._closed = False
 
+    def warm(self) -> None:
+        """Start it before it is needed."""
+        with self._lock:
+            if self._control is None:
+                self._start()
+
     def order(self, words: Sequence[str]) -> int | None:
         """Order an attempt; the file to read the answer from. None when it was given to nobody."""
         message = "\0".join(words).encode()
