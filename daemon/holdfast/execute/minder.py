@@ -207,11 +207,11 @@ class Attempt:
         pipe, output = os.pipe()
         try:
             try:
-                self._pid = self._minder.spawn(argv, self._name, output)
+                self._pid = self._minder.spawn(argv, self._base, output)
             except OSError:
                 # no such program, or a script that names none: a shell knows what to do, or what to say
                 shell = (b"/bin/sh", b"-c", b'exec "$@"', b"sh", *argv)
-                self._pid = self._minder.spawn(shell, self._name, output)
+                self._pid = self._minder.spawn(shell, self._base, output)
         except OSError:
             os.close(pipe)
             raise

@@ -375,7 +375,7 @@ leads() {
 	pid= at=
 	if [ -e "$base@leader" ] && [ ! -s "$base@leader" ]; then
 		sleep 1 # it may be just about to become the command
-		grep -qF "HOLDFAST_ATTEMPT=$attempt@" /proc/[0-9]*/environ
+		grep -qF "HOLDFAST_ATTEMPT=$base@" /proc/[0-9]*/environ
 		return
 	fi
 	read -r pid at <"$base@leader"

@@ -435,6 +435,25 @@ def test_the_switch_is_asked_right_before_the_intent(rig: Rig, order: Order, unt
     assert rig.state(order("x")) is AttemptState.READY
 
 
+def test_what_the_switch_held_up_at_the_last_moment_is_seen_again_once_it_may(
+    rig: Rig, order: Order, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.execute.hands._POLL_S", 3600.0)  # so that nobody looks unasked
+    boots = iter([False])
+
+    def throw() -> str:
+        rig.may_start = next(boots, True)
+        return "b/m"
+
+    rig.ready(order("x"))
+    hands = rig.start({Connector.SSH: Fake(lambda _: Ending(OutcomeKind.ENDED, 0), boot=throw)})
+    until(lambda: not rig.may_start and not hands._desk._busy, "the refusal")
+    rig.may_start = True
+    hands.wake()
+
+    until(lambda: rig.journal.entries, "the outcome")
+
+
 def test_an_attempt_cancelled_meanwhile_is_not_made(rig: Rig, order: Order, until: Until) -> None:
     booted = threading.Event()
 
