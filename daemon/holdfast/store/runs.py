@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Text, cast, func, select, update
@@ -14,6 +15,7 @@ from holdfast.model.actions import Plan
 from holdfast.model.records import AttemptOrder, Outcome, Run, RunState
 from holdfast.model.values import Millis
 from holdfast.store.database import Tx
+from holdfast.store.statement import Query, Statement, fixed, given, insert_into
 from holdfast.store.tables import attempts, outcomes, runs
 
 
@@ -49,53 +51,112 @@ class Labels:
     rule: str
 
 
+_PLAN: Final = msgspec.json.Decoder(Plan)
+_ORDER: Final = msgspec.json.Decoder(AttemptOrder)
+_OUTCOME: Final = msgspec.json.Decoder(Outcome)
+
+
+def _run(row: Any) -> Run:
+    return Run(
+        id=row.id,
+        incident=row.incident,
+        rule=row.rule,
+        part=row.part,
+        plan=_PLAN.decode(row.plan),
+        state=RunState(row.state),
+        step=row.step,
+        created=row.created,
+        changed=row.changed,
+        evidence_seq=row.evidence_seq,
+        epoch=row.epoch,
+        approved_by=row.approved_by,
+    )
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        order=_ORDER.decode(row.order),
+        step=row.step,
+        number=row.number,
+        state=AttemptState(row.state),
+        boot=row.boot,
+        created=row.created,
+        outcome=None if row.outcome is None else _OUTCOME.decode(row.outcome),
+    )
+
+
+_INSERT: Final = insert_into(runs)
+_FIND: Final = Query(select(runs).where(runs.c.id == given("id")), _run)
+_ALL: Final = select(runs).order_by(runs.c.created, runs.c.id)
+_OF_INCIDENT: Final = Query(_ALL.where(runs.c.incident == given("incident")), _run)
+_EQUAL: Final = Query(
+    _ALL.where(runs.c.incident == given("incident"), runs.c.plan_hash == given("plan_hash")), _run
+)
+_MAKE_READY: Final = insert_into(attempts)
+_ATTEMPT: Final = Query(select(attempts).where(attempts.c.id == given("id")), _attempt)
+_ATTEMPTS_OF: Final = Query(
+    select(attempts).where(attempts.c.run == given("run")).order_by(attempts.c.step, attempts.c.number),
+    _attempt,
+)
+_CONCLUDE: Final = Statement(
+    update(attempts)
+    .where(attempts.c.id == given("attempt"))
+    .values(state=fixed(AttemptState.ENDED), outcome=given("outcome"), changed=given("changed"))
+)
+_CANCEL: Final = Statement(
+    update(attempts)
+    .where(attempts.c.run == given("of"), attempts.c.state == fixed(AttemptState.READY))
+    .values(state=fixed(AttemptState.CANCELLED), changed=given("changed"))
+)
+_RECORD: Final = insert_into(outcomes, instead=True)
+
+
+@cache
+def _changing(*names: str) -> Statement:
+    """Set these columns of a run."""
+    values = {name: given(name) for name in (*names, "changed")}
+    return Statement(update(runs).where(runs.c.id == given("wanted")).values(values))
+
+
 def insert(tx: Tx, run: Run, plan_hash: str) -> None:
     """Write a new run."""
-    tx.execute(
-        runs.insert().values(
-            id=run.id,
-            incident=run.incident,
-            rule=run.rule,
-            part=run.part,
-            plan_hash=plan_hash,
-            plan=msgspec.json.encode(run.plan),
-            state=str(run.state),
-            step=run.step,
-            created=run.created,
-            changed=run.changed,
-            evidence_seq=run.evidence_seq,
-            epoch=run.epoch,
-            approved_by=run.approved_by,
-        )
+    _INSERT.run(
+        tx,
+        id=run.id,
+        incident=run.incident,
+        rule=run.rule,
+        part=run.part,
+        plan_hash=plan_hash,
+        plan=msgspec.json.encode(run.plan),
+        state=str(run.state),
+        step=run.step,
+        created=run.created,
+        changed=run.changed,
+        evidence_seq=run.evidence_seq,
+        epoch=run.epoch,
+        approved_by=run.approved_by,
     )
 
 
 def change(tx: Tx, run: str, now: Millis, **values: Any) -> None:
     """Change a run's state, step or approver."""
     plain = {name: str(value) if isinstance(value, StrEnum) else value for name, value in values.items()}
-    tx.execute(update(runs).where(runs.c.id == run).values(changed=now, **plain))
+    _changing(*values).run(tx, wanted=run, changed=now, **plain)
 
 
 def find(tx: Tx, run: str) -> Run | None:
     """One run."""
-    row = tx.execute(select(runs).where(runs.c.id == run)).first()
-    return None if row is None else _run(row)
+    return _FIND.first(tx, id=run)
 
 
 def of_incident(tx: Tx, incident: str) -> list[Run]:
     """An incident's runs, oldest first."""
-    rows = tx.execute(select(runs).where(runs.c.incident == incident).order_by(runs.c.created, runs.c.id))
-    return [_run(row) for row in rows]
+    return _OF_INCIDENT.all(tx, incident=incident)
 
 
 def equal(tx: Tx, incident: str, plan_hash: str) -> list[Run]:
     """An incident's runs of one and the same plan, oldest first."""
-    rows = tx.execute(
-        select(runs)
-        .where(runs.c.incident == incident, runs.c.plan_hash == plan_hash)
-        .order_by(runs.c.created, runs.c.id)
-    )
-    return [_run(row) for row in rows]
+    return _EQUAL.all(tx, incident=incident, plan_hash=plan_hash)
 
 
 def in_states(tx: Tx, states: Sequence[RunState]) -> list[Run]:
@@ -123,24 +184,24 @@ def results(tx: Tx) -> dict[tuple[str, str], int]:
 
 def order(tx: Tx, wanted: AttemptOrder, *, step: int, number: int, labels: Labels, now: Millis) -> None:
     """Make an attempt ready for the hands."""
-    tx.execute(
-        attempts.insert().values(
-            id=wanted.id,
-            run=wanted.run,
-            step=step,
-            number=number,
-            order=msgspec.json.encode(wanted),
-            state=str(AttemptState.READY),
-            boot="",
-            created=now,
-            changed=now,
-            action=wanted.step.action,
-            target=wanted.step.target,
-            service=labels.service,
-            group=labels.group,
-            incident_type=labels.incident_type,
-            rule=labels.rule,
-        )
+    _MAKE_READY.run(
+        tx,
+        id=wanted.id,
+        run=wanted.run,
+        step=step,
+        number=number,
+        order=msgspec.json.encode(wanted),
+        state=str(AttemptState.READY),
+        boot="",
+        created=now,
+        changed=now,
+        outcome=None,
+        action=wanted.step.action,
+        target=wanted.step.target,
+        service=labels.service,
+        group=labels.group,
+        incident_type=labels.incident_type,
+        rule=labels.rule,
     )
 
 
@@ -180,40 +241,23 @@ def conclude(tx: Tx, outcome: Outcome, now: Millis) -> Attempt | None:
     found = attempt(tx, outcome.attempt)
     if found is None or found.state in {AttemptState.ENDED, AttemptState.CANCELLED}:
         return None
-    tx.execute(
-        update(attempts)
-        .where(attempts.c.id == outcome.attempt)
-        .values(
-            state=str(AttemptState.ENDED),
-            outcome=msgspec.json.encode(outcome),
-            changed=now,
-        )
-    )
+    _CONCLUDE.run(tx, attempt=outcome.attempt, outcome=msgspec.json.encode(outcome), changed=now)
     return found
 
 
 def cancel(tx: Tx, run: str, now: Millis) -> int:
     """Cancel the run's attempts that have not begun; how many."""
-    done = tx.execute(
-        update(attempts)
-        .where(attempts.c.run == run, attempts.c.state == str(AttemptState.READY))
-        .values(state=str(AttemptState.CANCELLED), changed=now)
-    )
-    return done.rowcount
+    return _CANCEL.run(tx, of=run, changed=now)
 
 
 def attempt(tx: Tx, wanted: str) -> Attempt | None:
     """One attempt."""
-    row = tx.execute(select(attempts).where(attempts.c.id == wanted)).first()
-    return None if row is None else _attempt(row)
+    return _ATTEMPT.first(tx, id=wanted)
 
 
 def attempts_of(tx: Tx, run: str) -> list[Attempt]:
     """A run's attempts in order."""
-    rows = tx.execute(
-        select(attempts).where(attempts.c.run == run).order_by(attempts.c.step, attempts.c.number)
-    )
-    return [_attempt(row) for row in rows]
+    return _ATTEMPTS_OF.all(tx, run=run)
 
 
 def starts(tx: Tx, since: Millis, where: dict[str, str | None]) -> int:
@@ -253,46 +297,14 @@ def acting_on(tx: Tx, targets: set[str]) -> list[str]:
 
 def record(tx: Tx, run: Run, incident_type: str, service: str | None, now: Millis) -> None:
     """Keep how a run ended, for what learns from it later."""
-    tx.execute(
-        outcomes.insert()
-        .prefix_with("OR REPLACE")
-        .values(
-            run=run.id,
-            incident=run.incident,
-            incident_type=incident_type,
-            service=service,
-            rule=run.rule,
-            action=run.plan.name,
-            result=str(run.state),
-            at=now,
-        )
-    )
-
-
-def _run(row: Any) -> Run:
-    return Run(
-        id=row.id,
-        incident=row.incident,
-        rule=row.rule,
-        part=row.part,
-        plan=msgspec.json.decode(row.plan, type=Plan),
-        state=RunState(row.state),
-        step=row.step,
-        created=row.created,
-        changed=row.changed,
-        evidence_seq=row.evidence_seq,
-        epoch=row.epoch,
-        approved_by=row.approved_by,
-    )
-
-
-def _attempt(row: Any) -> Attempt:
-    return Attempt(
-        order=msgspec.json.decode(row.order, type=AttemptOrder),
-        step=row.step,
-        number=row.number,
-        state=AttemptState(row.state),
-        boot=row.boot,
-        created=row.created,
-        outcome=None if row.outcome is None else msgspec.json.decode(row.outcome, type=Outcome),
+    _RECORD.run(
+        tx,
+        run=run.id,
+        incident=run.incident,
+        incident_type=incident_type,
+        service=service,
+        rule=run.rule,
+        action=run.plan.name,
+        result=str(run.state),
+        at=now,
     )
