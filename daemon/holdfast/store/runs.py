@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Text, cast, func, select, update
+from sqlalchemy import Integer, Text, cast, func, literal, literal_column, select, update
 
 from holdfast.model.actions import Plan
 from holdfast.model.records import AttemptOrder, Outcome, Run, RunState
@@ -111,11 +111,53 @@ _CANCEL: Final = Statement(
 _RECORD: Final = insert_into(outcomes, instead=True)
 
 
+_ACTING: Final = runs.c.state.in_([fixed(RunState.RUNNING), fixed(RunState.VERIFYING)])
+_ACTING_ON: Final = Query(
+    select(runs.c.id)
+    .join(attempts, attempts.c.run == runs.c.id)
+    .where(attempts.c.target == given("target"), _ACTING)
+    .distinct(),
+    lambda row: row.id,
+)
+# rows are numbered as they are written, in the order of `created`, and none is ever deleted
+_ROWID: Final = literal_column("attempts.rowid", Integer)
+_NEWEST: Final = select(func.max(_ROWID)).select_from(attempts).scalar_subquery()
+_ATTEMPTS_SINCE: Final = Statement(
+    select(_NEWEST - _ROWID + fixed(1))
+    .select_from(attempts)
+    .where(attempts.c.created > given("since"))
+    .order_by(attempts.c.created, _ROWID)
+)
+
+
 @cache
 def _changing(*names: str) -> Statement:
     """Set these columns of a run."""
     values = {name: given(name) for name in (*names, "changed")}
     return Statement(update(runs).where(runs.c.id == given("wanted")).values(values))
+
+
+@cache
+def _starts(said: tuple[str, ...], missing: tuple[str, ...]) -> Statement:
+    """Count the steps whose labels have these values, and these no value."""
+    # one text for a step: over two columns the planner would read all that was ever started, in their order
+    step = attempts.c.run + literal("/") + cast(attempts.c.step, Text)
+    query = select(func.count(step.distinct())).where(attempts.c.created > given("since"))
+    query = query.where(attempts.c.state != fixed(AttemptState.CANCELLED))
+    query = query.where(*(attempts.c[name] == given(name) for name in said))
+    return Statement(query.where(*(attempts.c[name].is_(None) for name in missing)))
+
+
+@cache
+def _busy(column: str) -> Query[str]:
+    """Targets with this value in that column on which somebody acts."""
+    return Query(
+        select(attempts.c.target)
+        .join(runs, runs.c.id == attempts.c.run)
+        .where(attempts.c[column] == given("value"), attempts.c.run != given("but_run"), _ACTING)
+        .distinct(),
+        lambda row: row.target,
+    )
 
 
 def insert(tx: Tx, run: Run, plan_hash: str) -> None:
@@ -262,37 +304,23 @@ def attempts_of(tx: Tx, run: str) -> list[Attempt]:
 
 def starts(tx: Tx, since: Millis, where: dict[str, str | None]) -> int:
     """How many steps were started since then, by the given labels; retries of a step count once."""
-    steps = attempts.c.run + "/" + cast(attempts.c.step, Text)
-    query = select(func.count(steps.distinct())).where(attempts.c.created > since)
-    query = query.where(attempts.c.state != str(AttemptState.CANCELLED))
-    for name, value in where.items():
-        query = query.where(attempts.c[name].is_(None) if value is None else attempts.c[name] == value)
-    return int(tx.execute(query).scalar() or 0)
+    said = {name: value for name, value in where.items() if value is not None}
+    return int(_starts(tuple(said), tuple(where.keys() - said)).value(tx, since=since, **said))
+
+
+def starts_at_most(tx: Tx, since: Millis) -> int:
+    """No more steps than this were started since then, whatever their labels; costs two look-ups."""
+    return int(_ATTEMPTS_SINCE.value(tx, since=since) or 0)
 
 
 def busy_targets(tx: Tx, column: str, value: str, *, but_run: str) -> set[str]:
     """Targets of a service or group that other runs are acting on or observing right now."""
-    rows = tx.execute(
-        select(attempts.c.target)
-        .join(runs, runs.c.id == attempts.c.run)
-        .where(attempts.c[column] == value, attempts.c.run != but_run)
-        .where(runs.c.state.in_([str(RunState.RUNNING), str(RunState.VERIFYING)]))
-        .distinct()
-    )
-    return {row.target for row in rows}
+    return set(_busy(column).all(tx, value=value, but_run=but_run))
 
 
 def acting_on(tx: Tx, targets: set[str]) -> list[str]:
     """Runs that are acting on one of the targets right now."""
-    rows = tx.execute(
-        select(runs.c.id)
-        .join(attempts, attempts.c.run == runs.c.id)
-        .where(attempts.c.target.in_(sorted(targets)))
-        .where(runs.c.state.in_([str(RunState.RUNNING), str(RunState.VERIFYING)]))
-        .distinct()
-        .order_by(runs.c.id)
-    )
-    return [row.id for row in rows]
+    return sorted({run for target in targets for run in _ACTING_ON.all(tx, target=target)})
 
 
 def record(tx: Tx, run: Run, incident_type: str, service: str | None, now: Millis) -> None:
