@@ -16,7 +16,7 @@ from holdfast.model.records import AttemptOrder, Outcome, Run, RunState
 from holdfast.model.values import Millis
 from holdfast.store.database import Tx
 from holdfast.store.statement import Query, Statement, fixed, given, insert_into
-from holdfast.store.tables import attempts, outcomes, runs
+from holdfast.store.tables import attempts, firings, outcomes, runs
 
 
 class AttemptState(StrEnum):
@@ -91,6 +91,19 @@ _ALL: Final = select(runs).order_by(runs.c.created, runs.c.id)
 _OF_INCIDENT: Final = Query(_ALL.where(runs.c.incident == given("incident")), _run)
 _EQUAL: Final = Query(
     _ALL.where(runs.c.incident == given("incident"), runs.c.plan_hash == given("plan_hash")), _run
+)
+_UNDER_WAY: Final = Query(
+    _ALL.where(
+        runs.c.incident == given("incident"),
+        runs.c.state.in_([fixed(state) for state in RunState if not state.over]),
+    ),
+    _run,
+)
+_WAITING_FOR: Final = Query(
+    _ALL.join(firings, firings.c.incident == runs.c.incident)
+    .where(firings.c.rule == given("rule"), firings.c.key == given("key"))
+    .where(runs.c.rule == given("rule"), runs.c.state == fixed(RunState.WAITING)),
+    _run,
 )
 _MAKE_READY: Final = insert_into(attempts)
 _ATTEMPT: Final = Query(select(attempts).where(attempts.c.id == given("id")), _attempt)
@@ -194,6 +207,16 @@ def find(tx: Tx, run: str) -> Run | None:
 def of_incident(tx: Tx, incident: str) -> list[Run]:
     """An incident's runs, oldest first."""
     return _OF_INCIDENT.all(tx, incident=incident)
+
+
+def under_way(tx: Tx, incident: str) -> list[Run]:
+    """An incident's runs that are not over, oldest first."""
+    return _UNDER_WAY.all(tx, incident=incident)
+
+
+def waiting_for(tx: Tx, rule: str, key: str) -> list[Run]:
+    """A rule's runs that wait, in the incidents for which it fired with this key, oldest first."""
+    return _WAITING_FOR.all(tx, rule=rule, key=key)
 
 
 def equal(tx: Tx, incident: str, plan_hash: str) -> list[Run]:

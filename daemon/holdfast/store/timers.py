@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import delete, select
@@ -47,6 +49,11 @@ _OF_KIND: Final = Query(
 )
 
 
+@cache
+def _cancelling(count: int) -> Statement:
+    return Statement(delete(table).where(table.c.id.in_([given(f"id{n}") for n in range(count)])))
+
+
 def put(tx: Tx, timer: Timer) -> None:
     """Set a timer; one that is set already is moved."""
     _PUT.run(tx, id=timer.id, due=timer.due, kind=timer.kind, subject=timer.subject)
@@ -60,6 +67,11 @@ def take(tx: Tx, timer: str) -> Timer | None:
 def cancel(tx: Tx, kind: str, subject: str) -> None:
     """Forget a timer."""
     _CANCEL.run(tx, id=f"{kind}:{subject}")
+
+
+def cancel_each(tx: Tx, kinds: Sequence[str], subject: str) -> None:
+    """Forget a subject's timers of these kinds."""
+    _cancelling(len(kinds)).run(tx, **{f"id{n}": f"{kind}:{subject}" for n, kind in enumerate(kinds)})
 
 
 def due(tx: Tx, now: Millis, limit: int) -> list[Timer]:
