@@ -56,12 +56,13 @@ def take(work: Work, cause: Cause, plan: Plan) -> bool:
 
     Returns whether a new run is under way now: ordered, asked about, or held.
     """
-    if cause.approved_by is None and _joined(work, cause, plan):
+    identity = plan_hash(plan)
+    if cause.approved_by is None and _joined(work, cause, plan, identity):
         work.settled.append((cause.incident.id, cause.rule.name))
         return False
     run = _new(work, cause, plan)
     verdict = merge([verdicts.judge(work, cause, step, run.id) for step in plan.steps])
-    runs.insert(work.tx, replace(run, state=_becomes(verdict)), plan_hash(plan))
+    runs.insert(work.tx, replace(run, state=_becomes(verdict)), identity)
     work.decided.append((run, verdict))
     _note_verdict(work, run, verdict)
     _apply(work, cause, run, verdict)
@@ -219,9 +220,9 @@ def _new(work: Work, cause: Cause, plan: Plan) -> Run:
     )
 
 
-def _joined(work: Work, cause: Cause, plan: Plan) -> bool:
+def _joined(work: Work, cause: Cause, plan: Plan, identity: str) -> bool:
     """Whether an equal run makes this one needless: it is under way, or it did not help before."""
-    for earlier in runs.equal(work.tx, cause.incident.id, plan_hash(plan)):
+    for earlier in runs.equal(work.tx, cause.incident.id, identity):
         if cause.part == UNDO:
             # each hold is taken back once, however often that was done before
             if earlier.part == UNDO and not earlier.state.over:

@@ -137,14 +137,9 @@ def _finish(work: Work, response: Response) -> None:
     incidents.put_response(work.tx, replace(response, stage=DONE))
     incident = incidents.find(work.tx, response.incident)
     if incident is not None and incident.state is IncidentState.OPEN:
-        work.note(
-            incident.id,
-            "exhausted",
-            f"rule {response.rule} has nothing more to try; the fault is still there",
-        )
-        messages.stuck(
-            work, incident, f"rule {response.rule} has nothing more to try; the fault is still there"
-        )
+        why = f"rule {response.rule} has nothing more to try; the fault is still there"
+        work.note(incident.id, "exhausted", why)
+        messages.stuck(work, incident, why)
 
 
 def _own(found: Sequence[Run], response: Response) -> list[Run]:
