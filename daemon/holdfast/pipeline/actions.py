@@ -126,7 +126,9 @@ def end(work: Work, run: Run, state: RunState, why: str) -> None:
     elif state is RunState.INEFFECTIVE and _is_done(work, run):
         hand_over(work, run, f"{run.plan.name}: {why}")
     # whoever joined this run waits for it too
-    work.settled.extend((run.incident, rule) for rule in incidents.responders(work.tx, run.incident))
+    work.settled.extend(
+        (run.incident, response.rule) for response in incidents.responses_of(work.tx, run.incident)
+    )
 
 
 def begun(work: Work, run: Run) -> set[int]:

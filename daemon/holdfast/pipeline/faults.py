@@ -49,7 +49,7 @@ def on_firing(work: Work, firing: Firing) -> None:
         if how is not How.JOINED:
             work.note(incident.id, "observed", f"rule {rule.name} is in mode observe: recorded only")
         return
-    untold = how is not How.JOINED or not incidents.responders(work.tx, incident.id)
+    untold = how is not How.JOINED or not incidents.responses_of(work.tx, incident.id)
     responses.begin(work, rule, incident, firing)
     if untold:
         messages.opened(work, incident, rule)
@@ -107,7 +107,9 @@ def _incident_over(work: Work, incident: Incident, why: str) -> None:
         elif run.state is RunState.VERIFYING:
             outcomes.steady(work, run)
     timers.put(work.tx, Timer("close", incident.id, work.now + _reopens_within(work, incident)))
-    work.settled.extend((incident.id, rule) for rule in incidents.responders(work.tx, incident.id))
+    work.settled.extend(
+        (incident.id, response.rule) for response in incidents.responses_of(work.tx, incident.id)
+    )
     holds.on_clear(work, incident)
 
 

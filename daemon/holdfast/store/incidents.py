@@ -120,10 +120,6 @@ _HOLDERS: Final = Query(
 _RESPONSES: Final = select(responses).where(responses.c.incident == given("incident"))
 _RESPONSE: Final = Query(_RESPONSES.where(responses.c.rule == given("rule")), _response)
 _RESPONSES_OF: Final = Query(_RESPONSES.order_by(responses.c.rule), _response)
-_RESPONDERS: Final = Query(
-    select(responses.c.rule).where(responses.c.incident == given("incident")).order_by(responses.c.rule),
-    lambda row: row.rule,
-)
 _PUT_RESPONSE: Final = insert_into(responses, instead=True)
 
 
@@ -260,11 +256,6 @@ def response(tx: Tx, incident: str, rule: str) -> Response | None:
 def responses_of(tx: Tx, incident: str) -> list[Response]:
     """Every rule's response to an incident."""
     return _RESPONSES_OF.all(tx, incident=incident)
-
-
-def responders(tx: Tx, incident: str) -> list[str]:
-    """The rules that respond to an incident."""
-    return _RESPONDERS.all(tx, incident=incident)
 
 
 def put_response(tx: Tx, wanted: Response) -> None:

@@ -11,15 +11,22 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, TypeVar
+from functools import cached_property
+from operator import attrgetter, methodcaller
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, Table, bindparam, exc, literal_column
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.sql.selectable import ReturnsRows
 
 from holdfast.store.database import Tx
 
 T = TypeVar("T")
+
+_CHANGED: Final = attrgetter("rowcount")
+_ROW: Final = methodcaller("fetchone")
+_ROWS: Final = methodcaller("fetchall")
 
 
 def given(name: str) -> BindParameter[Any]:
@@ -57,16 +64,16 @@ class Statement:
 
     def run(self, tx: Tx, **values: object) -> int:
         """Run it; how many rows it changed."""
-        return int(self._driven(tx, values).rowcount)
+        return int(self._driven(tx, values, _CHANGED))
 
     def run_each(self, tx: Tx, many: Sequence[Mapping[str, object]]) -> None:
         """Run it once for each set of values."""
         for values in many:
-            self._driven(tx, values)
+            self._driven(tx, values, _CHANGED)
 
     def value(self, tx: Tx, **values: object) -> Any:
         """The first column of the first row; None where there is no row."""
-        row = self._driven(tx, values).fetchone()
+        row = self._driven(tx, values, _ROW)
         return None if row is None else row[0]
 
     def said(self, tx: Tx) -> _Said:
@@ -81,48 +88,43 @@ class Statement:
             found = self._said[key] = _Said(str(made), names, own)
         return found
 
-    def _driven(self, tx: Tx, values: Mapping[str, object]) -> Any:
-        """The driver's cursor, with the answer to come."""
+    def _driven(self, tx: Tx, values: Mapping[str, object], answer: Callable[[Any], Any]) -> Any:
+        """What the driver's cursor answers."""
         said = self.said(tx)
         if not tx.in_transaction():
             tx.begin()  # what SQLAlchemy would have done: one view of the data for all that is read
         cursor = tx.connection.cursor()
         try:
             cursor.execute(said.text, said.values(values))
+            return answer(cursor)
         except tx.dialect.loaded_dbapi.Error as error:
             # whoever opened the transaction knows failures by SQLAlchemy's names
             base = tx.dialect.loaded_dbapi.Error
             raise exc.DBAPIError.instance(said.text, None, error, base, dialect=tx.dialect) from error
-        return cursor
 
 
 class Query(Statement, Generic[T]):
     """One statement that asks for rows; `make` turns a row, whose columns have names, into a noun."""
 
-    def __init__(self, core: ClauseElement, make: Callable[[Any], T]) -> None:
+    def __init__(self, core: ReturnsRows, make: Callable[[Any], T]) -> None:
         super().__init__(core)
+        self._names = core.exported_columns.keys()
         self._make = make
-        self._row: Callable[[Sequence[Any]], Any] | None = None
 
     def first(self, tx: Tx, **values: object) -> T | None:
         """The first row, or None."""
-        cursor = self._driven(tx, values)
-        row = cursor.fetchone()
-        return None if row is None else self._make(self._named(cursor)(row))
+        row = self._driven(tx, values, _ROW)
+        return None if row is None else self._make(self._named(row))
 
     def all(self, tx: Tx, **values: object) -> list[T]:
         """Every row, in the statement's order."""
-        cursor = self._driven(tx, values)
-        named = self._named(cursor)
-        return [self._make(named(row)) for row in cursor.fetchall()]
+        return [self._make(self._named(row)) for row in self._driven(tx, values, _ROWS)]
 
-    def _named(self, cursor: Any) -> Callable[[Sequence[Any]], Any]:
-        if self._row is None:
-            names = [column[0] for column in cursor.description]
-            # its fields are known only now, which mypy does not see
-            row: Any = namedtuple("row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024
-            self._row = row._make
-        return self._row
+    @cached_property
+    def _named(self) -> Callable[[Sequence[Any]], Any]:
+        # made when it is needed first: a class costs more than a thousand rows
+        row: Any = namedtuple("row", self._names, rename=True)  # type: ignore[misc]  # noqa: PYI024
+        return row._make
 
 
 def insert_into(
