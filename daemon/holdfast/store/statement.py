@@ -92,7 +92,8 @@ class Statement:
         """What the driver's cursor answers."""
         said = self.said(tx)
         if not tx.in_transaction():
-            tx.begin()  # what SQLAlchemy would have done: one view of the data for all that is read
+            # a reader's transaction, one view of all that follows, begins with what SQLAlchemy itself runs
+            tx.exec_driver_sql("SELECT 1")
         cursor = tx.connection.cursor()
         try:
             cursor.execute(said.text, said.values(values))

@@ -274,45 +274,24 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop every table."""
-    op.drop_index("timers_due", table_name="timers")
+    """Drop every table, and their indexes with them."""
     op.drop_table("timers")
-    op.drop_index("timeline_incident", table_name="timeline")
     op.drop_table("timeline")
-    op.drop_index("runs_state", table_name="runs")
-    op.drop_index("runs_plan", table_name="runs")
-    op.drop_index("runs_incident", table_name="runs")
     op.drop_table("runs")
     op.drop_table("responses")
     op.drop_table("quarantine")
     op.drop_table("outcomes")
     op.drop_table("model_calls")
     op.drop_table("meta")
-    op.drop_index("messages_due", table_name="messages")
     op.drop_table("messages")
     op.drop_table("mailboxes")
     op.drop_table("labels")
     op.drop_table("journal")
-    op.drop_index("incidents_opened", table_name="incidents")
-    op.drop_index(
-        "incidents_live",
-        table_name="incidents",
-        sqlite_where=sa.text("state != 'closed'"),
-        postgresql_where=sa.text("state != 'closed'"),
-    )
     op.drop_table("incidents")
-    op.drop_index("holds_incident", table_name="holds")
     op.drop_table("holds")
-    op.drop_index("gates_state", table_name="gates")
-    op.drop_index("gates_incident", table_name="gates")
     op.drop_table("gates")
-    op.drop_index("firings_rule", table_name="firings")
     op.drop_table("firings")
     op.drop_table("correlation")
-    op.drop_index("attempts_state", table_name="attempts")
-    op.drop_index("attempts_run", table_name="attempts")
-    op.drop_index("attempts_limit", table_name="attempts")
-    op.drop_index("attempts_created", table_name="attempts")
     op.drop_table("attempts")
     op.drop_table("archive_segments")
     op.drop_table("answers")
