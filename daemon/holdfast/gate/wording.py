@@ -26,7 +26,8 @@ def clean(text: str, limit: int) -> str:
     """Return text on one line of at most `limit` characters, without control characters, direction
     marks or the code placeholder; never empty."""
     head = text[: limit * 4]
-    shown = "".join(_shown(sign) for sign in head)
+    # what is printable has no sign that would have to go, and most text is
+    shown = head if head.isprintable() else "".join(_shown(sign) for sign in head)
     line = " ".join(shown.split()).replace(CODE_PLACEHOLDER, "(code)")
     if len(line) > limit or len(head) < len(text):
         line = f"{line[: limit - 1]}…"
@@ -36,7 +37,9 @@ def clean(text: str, limit: int) -> str:
 def command(argv: Sequence[str], limit: int) -> str:
     """Return a command as one would type it into a shell, on one line; what cannot be seen is written
     as an escape, and what is cut off is counted."""
-    whole = "".join(_escaped(sign) for sign in join(argv)).replace(CODE_PLACEHOLDER, _ESCAPED_PLACEHOLDER)
+    typed = join(argv)
+    seen = typed if typed.isprintable() else "".join(_escaped(sign) for sign in typed)
+    whole = seen.replace(CODE_PLACEHOLDER, _ESCAPED_PLACEHOLDER)
     if len(whole) <= limit:
         return whole
     return f"{whole[:limit]}… ({len(whole) - limit} more characters)"

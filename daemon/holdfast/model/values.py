@@ -31,7 +31,7 @@ class Ordered(StrEnum):
     @property
     def rank(self) -> int:
         """Position in the declaration, 0 for the least."""
-        return list(type(self)).index(self)
+        return type(self)._member_names_.index(self.name)
 
 
 class Severity(Ordered):

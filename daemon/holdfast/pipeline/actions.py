@@ -33,52 +33,47 @@ from holdfast.store.timers import Timer
 
 #: The part of a response that takes back what another part did.
 UNDO: Final = "undo"
+#: What may be set to happen to a run later.
+_TIMERS: Final = ("verify", "steady", "retry", "grace")
 _CHANGED_NOTHING: Final = {OutcomeKind.NOT_STARTED, OutcomeKind.SKIPPED}
 _NOT_TAKEN_BACK: Final = {RunState.DENIED, RunState.EXPIRED, RunState.CANCELLED, RunState.FAILED}
 
 
-def propose(work: Work, cause: Cause, do: Do) -> None:
-    """Bind one `do` to its targets and take it up to policy."""
+def propose(work: Work, cause: Cause, do: Do) -> bool:
+    """Bind one `do` to its targets and take it up to policy; whether a new run is under way now."""
     try:
         plan = _bind(work, cause, do)
     except PlanError as error:
         work.note(cause.incident.id, "refused", f"{do.action} cannot be planned: {error}")
         messages.stuck(work, cause.incident, f"{do.action} cannot be planned: {error}")
         work.settled.append((cause.incident.id, cause.rule.name))
-        return
-    take(work, cause, plan)
+        return False
+    return take(work, cause, plan)
 
 
-def take(work: Work, cause: Cause, plan: Plan) -> None:
-    """Decide about a plan and start it, ask, or refuse; a plan that ran already is joined."""
-    if cause.approved_by is None and _joined(work, cause, plan):
+def take(work: Work, cause: Cause, plan: Plan) -> bool:
+    """Decide about a plan and start it, ask, or refuse; a plan that ran already is joined.
+
+    Returns whether a new run is under way now: ordered, asked about, or held.
+    """
+    identity = plan_hash(plan)
+    if cause.approved_by is None and _joined(work, cause, plan, identity):
         work.settled.append((cause.incident.id, cause.rule.name))
-        return
-    run = _written(work, cause, plan, RunState.WAITING)
+        return False
+    run = _new(work, cause, plan)
     verdict = merge([verdicts.judge(work, cause, step, run.id) for step in plan.steps])
+    runs.insert(work.tx, replace(run, state=_becomes(verdict)), identity)
     work.decided.append((run, verdict))
     _note_verdict(work, run, verdict)
-    apply(work, cause, run, verdict)
+    _apply(work, cause, run, verdict)
+    return not _is_denied(verdict)
 
 
 def ask_first(work: Work, cause: Cause, plan: Plan, why: str) -> None:
     """Write a run that begins only if a human says so."""
-    questions.ask_held(work, cause, _written(work, cause, plan, RunState.ASKING), why)
-
-
-def apply(work: Work, cause: Cause, run: Run, verdict: Verdict) -> None:
-    """Let a verdict have its effect on a run that has not begun its present step."""
-    if verdict.effect is Effect.ALLOW:
-        _order(work, replace(run, state=RunState.RUNNING), 1)
-    elif verdict.effect is Effect.HUMAN:
-        runs.change(work.tx, run.id, work.now, state=RunState.ASKING, step=run.step)
-        questions.ask_leave(work, cause, run, verdict)
-    elif verdict.voices[0].policy == KILL_SWITCH:
-        runs.change(work.tx, run.id, work.now, state=RunState.WAITING, step=run.step)
-        work.note(run.incident, "held", f"{run.plan.name} waits: the kill switch is on", {"run": run.id})
-    else:
-        end(work, run, RunState.DENIED, f"denied by {verdict.voices[0].policy}: {verdict.voices[0].why}")
-        messages.stuck(work, cause.incident, f"{run.plan.name} is denied by policy: {verdict.voices[0].why}")
+    run = replace(_new(work, cause, plan), state=RunState.ASKING)
+    runs.insert(work.tx, run, plan_hash(plan))
+    questions.ask_held(work, cause, run, why)
 
 
 def choices(work: Work, cause: Cause, declared: Mapping[str, Do | None]) -> tuple[Choice, ...]:
@@ -104,17 +99,21 @@ def go_on(work: Work, run: Run) -> None:
     begun = any(attempt.state is not AttemptState.CANCELLED for attempt in earlier)
     verdict = verdicts.judge(work, cause, step, run.id, retry=begun)
     if verdict.effect is Effect.ALLOW:
+        runs.change(
+            work.tx, run.id, work.now, state=RunState.RUNNING, step=run.step, approved_by=run.approved_by
+        )
         # an attempt that was taken back keeps its number: no id is ever used twice
-        _order(work, replace(run, state=RunState.RUNNING), len(earlier) + 1)
+        _order(work, cause, run, len(earlier) + 1)
         return
+    if not _is_denied(verdict):
+        runs.change(work.tx, run.id, work.now, state=_becomes(verdict), step=run.step)
     _note_verdict(work, run, verdict)
-    apply(work, cause, run, verdict)
+    _apply(work, cause, run, verdict)
 
 
 def end(work: Work, run: Run, state: RunState, why: str) -> None:
     """A run is over; its response may go on."""
-    for kind in ("verify", "steady", "retry", "grace"):
-        timers.cancel(work.tx, kind, run.id)
+    timers.cancel_each(work.tx, _TIMERS, run.id)
     runs.cancel(work.tx, run.id, work.now)
     runs.change(work.tx, run.id, work.now, state=state)
     work.note(run.incident, str(state), f"{run.plan.name}: {why}", {"run": run.id, "state": str(state)})
@@ -181,14 +180,39 @@ def _bind(work: Work, cause: Cause, do: Do) -> Plan:
     return bind(do, snapshot=work.snapshot, resolve=scope.resolve, service=scope.service)
 
 
-def _written(work: Work, cause: Cause, plan: Plan, state: RunState) -> Run:
-    run = Run(
+def _becomes(verdict: Verdict) -> RunState:
+    """What a run is once this was said about its present step; what is denied ends at once."""
+    if verdict.effect is Effect.ALLOW:
+        return RunState.RUNNING
+    return RunState.ASKING if verdict.effect is Effect.HUMAN else RunState.WAITING
+
+
+def _is_denied(verdict: Verdict) -> bool:
+    """Whether the answer is no for good; the no of the kill switch lasts as long as it is on."""
+    return verdict.effect is Effect.DENY and verdict.voices[0].policy != KILL_SWITCH
+
+
+def _apply(work: Work, cause: Cause, run: Run, verdict: Verdict) -> None:
+    """Let a verdict have its effect on a run that has not begun its present step."""
+    if verdict.effect is Effect.ALLOW:
+        _order(work, cause, run, 1)
+    elif verdict.effect is Effect.HUMAN:
+        questions.ask_leave(work, cause, run, verdict)
+    elif _is_denied(verdict):
+        end(work, run, RunState.DENIED, f"denied by {verdict.voices[0].policy}: {verdict.voices[0].why}")
+        messages.stuck(work, cause.incident, f"{run.plan.name} is denied by policy: {verdict.voices[0].why}")
+    else:
+        work.note(run.incident, "held", f"{run.plan.name} waits: the kill switch is on", {"run": run.id})
+
+
+def _new(work: Work, cause: Cause, plan: Plan) -> Run:
+    return Run(
         id=work.new_id("r"),
         incident=cause.incident.id,
         rule=cause.rule.name,
         part=cause.part,
         plan=plan,
-        state=state,
+        state=RunState.WAITING,
         step=0,
         created=work.now,
         changed=work.now,
@@ -196,13 +220,11 @@ def _written(work: Work, cause: Cause, plan: Plan, state: RunState) -> Run:
         epoch=cause.incident.reopened,
         approved_by=cause.approved_by,
     )
-    runs.insert(work.tx, run, plan_hash(plan))
-    return run
 
 
-def _joined(work: Work, cause: Cause, plan: Plan) -> bool:
+def _joined(work: Work, cause: Cause, plan: Plan, identity: str) -> bool:
     """Whether an equal run makes this one needless: it is under way, or it did not help before."""
-    for earlier in runs.equal(work.tx, cause.incident.id, plan_hash(plan)):
+    for earlier in runs.equal(work.tx, cause.incident.id, identity):
         if cause.part == UNDO:
             # each hold is taken back once, however often that was done before
             if earlier.part == UNDO and not earlier.state.over:
@@ -225,16 +247,14 @@ def _joined(work: Work, cause: Cause, plan: Plan) -> bool:
     return False
 
 
-def _order(work: Work, run: Run, number: int) -> None:
+def _order(work: Work, cause: Cause, run: Run, number: int) -> None:
     step = run.plan.steps[run.step]
-    runs.change(work.tx, run.id, work.now, state=RunState.RUNNING, step=run.step, approved_by=run.approved_by)
     order = AttemptOrder(f"{run.id}/{run.step}/{number}", run.id, run.incident, step, step.deadline)
-    incident = incidents.find(work.tx, run.incident)
     host = work.snapshot.hosts.get(step.target)
     labels = Labels(
-        service=None if incident is None else incident.service,
+        service=cause.incident.service,
         group=None if host is None else host.group,
-        incident_type="" if incident is None else incident.type,
+        incident_type=cause.incident.type,
         rule=run.rule,
     )
     runs.order(work.tx, order, step=run.step, number=number, labels=labels, now=work.now)

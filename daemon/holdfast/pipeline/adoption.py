@@ -42,7 +42,7 @@ def adopt(work: Work) -> None:
 def _run(work: Work, run: Run) -> None:
     cause = actions.cause_of(work, run)
     if cause is None:
-        _void(work, run.id)
+        _void(work, run)
         actions.end(work, run, RunState.CANCELLED, f"its rule {run.rule} was removed")
         return
     if run.part == actions.UNDO or actions.begun(work, run):
@@ -51,7 +51,7 @@ def _run(work: Work, run: Run) -> None:
     plans = [plan for plan in _plans(work, cause, _named(cause.rule)) if plan.name == run.plan.name]
     if any(plan.steps[-len(run.plan.steps) :] == run.plan.steps for plan in plans):
         return
-    _void(work, run.id)
+    _void(work, run)
     actions.end(work, run, RunState.CANCELLED, "a pushed commit changed it")
     if plans:
         actions.ask_first(work, cause, plans[0], _CHANGED)
@@ -76,11 +76,11 @@ def _question(work: Work, gate: Gate) -> None:
     work.settled.append((gate.incident, gate.rule))
 
 
-def _void(work: Work, run: str) -> None:
+def _void(work: Work, run: Run) -> None:
     """End the question about a run, and whatever it waits for."""
-    timers.cancel(work.tx, "grace", run)
-    for gate in gates.pending(work.tx):
-        if gate.run == run:
+    timers.cancel(work.tx, "grace", run.id)
+    for gate in gates.pending(work.tx, run.incident):
+        if gate.run == run.id:
             _end(work, gate)
 
 

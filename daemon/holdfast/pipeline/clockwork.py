@@ -72,12 +72,8 @@ def on_start(work: Work) -> None:
 
 def on_fresh_evidence(work: Work, rule: str, key: str) -> None:
     """An event satisfied a rule again: runs that waited for that go on."""
-    for run in runs.in_states(work.tx, [RunState.WAITING]):
-        if run.rule != rule or not timers.is_set(work.tx, "grace", run.id):
-            continue
-        if any(
-            held == (rule, key) for held in ((r, k) for r, k, _ in incidents.holders(work.tx, run.incident))
-        ):
+    for run in runs.waiting_for(work.tx, rule, key):
+        if timers.is_set(work.tx, "grace", run.id):
             timers.cancel(work.tx, "grace", run.id)
             work.note(run.incident, "resumed", f"{run.plan.name}: fresh evidence came in", {"run": run.id})
             actions.go_on(work, run)
@@ -136,7 +132,7 @@ def _close(work: Work, incident_id: str) -> None:
     incident = incidents.find(work.tx, incident_id)
     if incident is None or incident.state is not IncidentState.CLEARED:
         return
-    if any(not run.state.over for run in runs.of_incident(work.tx, incident_id)):
+    if runs.under_way(work.tx, incident_id):
         # what is still being observed belongs to this incident
         timers.put(work.tx, Timer("close", incident_id, work.now + SECOND))
     else:

@@ -77,7 +77,7 @@ def unwatched(work: Work, incident: Incident, rule: str, key: str) -> None:
     work.note(incident.id, "clear", f"rule {rule} was removed", {"rule": rule, "still_firing": left})
     if left:
         return
-    for run in runs.of_incident(work.tx, incident.id):
+    for run in runs.under_way(work.tx, incident.id):
         if run.state is RunState.VERIFYING:
             actions.end(work, run, RunState.CANCELLED, "nobody observes any more whether it helped")
     why = f"rule {rule} was removed: nobody observes any more whether the fault is gone"
@@ -99,7 +99,7 @@ def _incident_over(work: Work, incident: Incident, why: str) -> None:
         if gates.end(work.tx, gate.id, GateState.NOT_NEEDED):
             timers.cancel(work.tx, "gate", gate.id)
             work.note(incident.id, "question", "the question is no longer needed", {"gate": gate.id})
-    for run in runs.of_incident(work.tx, incident.id):
+    for run in runs.under_way(work.tx, incident.id):
         if run.part == actions.UNDO:
             continue
         if run.state in {RunState.ASKING, RunState.WAITING}:
@@ -122,7 +122,7 @@ def _reopens_within(work: Work, incident: Incident) -> Millis:
 
 def _recurred(work: Work, incident: Incident) -> None:
     """The fault came back: whatever was about to be called a success was none."""
-    for run in runs.of_incident(work.tx, incident.id):
+    for run in runs.under_way(work.tx, incident.id):
         if run.state is RunState.VERIFYING:
             actions.end(work, run, RunState.INEFFECTIVE, "the fault came back while it was being observed")
 
@@ -131,7 +131,7 @@ def _note_evidence(work: Work, incident: Incident, firing: Firing) -> None:
     event = firing.event
     data: dict[str, Json] = {
         "rule": firing.rule,
-        "event": msgspec.json.decode(msgspec.json.encode(event)),
+        "event": msgspec.to_builtins(event),
         "event_seq": work.seq,
         "guards": msgspec.to_builtins(firing.guards + firing.unknown_guards),
     }

@@ -32,10 +32,11 @@ def on_outcome(work: Work, outcome: Outcome) -> None:
     work.note(run.incident, "attempt", _told(attempt, outcome), msgspec.to_builtins(outcome))
     if run.state.over:
         return
-    attempt = replace(attempt, number=_tries(work, attempt))
     if outcome.kind is OutcomeKind.SKIPPED or (outcome.kind is OutcomeKind.ENDED and outcome.exit_code == 0):
         _step_done(work, run)
-    elif outcome.kind is OutcomeKind.NOT_STARTED:
+        return
+    attempt = replace(attempt, number=_tries(work, attempt))
+    if outcome.kind is OutcomeKind.NOT_STARTED:
         _not_started(work, run, attempt, outcome)
     elif outcome.kind is OutcomeKind.UNKNOWN:
         _unknown(work, run, attempt, outcome)

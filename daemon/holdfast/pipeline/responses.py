@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -41,10 +42,10 @@ def begin(work: Work, rule: Rule, incident: Incident, firing: Firing) -> None:
         found.name for found in firing.guards if found.truth is Truth.TRUE and found.effect is GuardEffect.ASK
     )
     unknown = tuple(found.name for found in firing.unknown_guards)
-    for do in rule.contain:
-        cause = Cause(incident, rule, "contain", firing.event, work.seq, guards, unknown)
-        actions.propose(work, cause, do)
-    advance(work, incident.id, rule.name)
+    cause = Cause(incident, rule, "contain", firing.event, work.seq, guards, unknown)
+    begun = [actions.propose(work, cause, do) for do in rule.contain]
+    if not any(begun):
+        advance(work, incident.id, rule.name)
 
 
 def advance(work: Work, incident_id: str, rule_name: str) -> None:
@@ -65,9 +66,10 @@ def _idle(work: Work, incident_id: str, rule_name: str) -> Response | None:
     response = incidents.response(work.tx, incident_id, rule_name)
     if response is None or response.stage == DONE:
         return None
-    if any(not run.state.over for run in _runs(work, response)):
+    live = runs.under_way(work.tx, incident_id)
+    if _own(live, response):
         return None
-    if response.stage == CONTAINING and any(not run.state.over for run in _shared(work, response)):
+    if live and response.stage == CONTAINING and any(not run.state.over for run in _shared(work, response)):
         return None
     if any(gate.rule == rule_name for gate in gates.pending(work.tx, incident_id)):
         return None
@@ -96,7 +98,8 @@ def _start(work: Work, rule: Rule, response: Response, item: Ask | Do) -> bool:
 
 
 def _state(work: Work, response: Response, incident: Incident) -> Fact:
-    own = [run for run in _runs(work, response) if run.part == "contain"]
+    every = runs.of_incident(work.tx, incident.id)
+    own = [run for run in _own(every, response) if run.part == "contain"]
     contained = [run.state for run in own or _shared(work, response)]
     outcome = str(max(contained, key=_WORSE.index)) if contained else "none"
     return {"firing": incident.state is IncidentState.OPEN, "contain": {"outcome": outcome}}
@@ -134,18 +137,12 @@ def _finish(work: Work, response: Response) -> None:
     incidents.put_response(work.tx, replace(response, stage=DONE))
     incident = incidents.find(work.tx, response.incident)
     if incident is not None and incident.state is IncidentState.OPEN:
-        work.note(
-            incident.id,
-            "exhausted",
-            f"rule {response.rule} has nothing more to try; the fault is still there",
-        )
-        messages.stuck(
-            work, incident, f"rule {response.rule} has nothing more to try; the fault is still there"
-        )
+        why = f"rule {response.rule} has nothing more to try; the fault is still there"
+        work.note(incident.id, "exhausted", why)
+        messages.stuck(work, incident, why)
 
 
-def _runs(work: Work, response: Response) -> list[Run]:
-    found = runs.of_incident(work.tx, response.incident)
+def _own(found: Sequence[Run], response: Response) -> list[Run]:
     return [
         run
         for run in found

@@ -61,7 +61,10 @@ def _usage(work: Work, policy: Limit | BlastRadius, proposal: Proposal, run: str
     if isinstance(policy, Limit):
         fact = proposal.fact()
         where = {name: None if fact[name] is None else str(fact[name]) for name in policy.per}
-        return Usage(policy.name, runs.starts(work.tx, work.now - policy.within, where))
+        since = work.now - policy.within
+        # as long as all that was started is less than the limit, nobody has to count by labels
+        most = runs.starts_at_most(work.tx, since)
+        return Usage(policy.name, most if most < policy.max else runs.starts(work.tx, since, where))
     column = str(policy.of)
     name = proposal.service if column == "service" else proposal.group
     if name is None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import delete, select
 
 from holdfast.store.database import Tx
+from holdfast.store.statement import Statement, given, insert_into
 from holdfast.store.tables import meta
+
+_GET: Final = Statement(select(meta.c.value).where(meta.c.name == given("name")))
+_PUT: Final = insert_into(meta, instead=True)
+_DROP: Final = Statement(delete(meta).where(meta.c.name == given("name")))
 
 
 def get(tx: Tx, name: str) -> str | None:
     """The value of a name, or None."""
-    row = tx.exec_driver_sql("SELECT value FROM meta WHERE name = ?", (name,)).first()
-    return None if row is None else str(row[0])
+    found: str | None = _GET.value(tx, name=name)
+    return found
 
 
 def named(tx: Tx, prefix: str) -> dict[str, str]:
@@ -24,9 +31,9 @@ def named(tx: Tx, prefix: str) -> dict[str, str]:
 
 def drop(tx: Tx, name: str) -> None:
     """Forget a name."""
-    tx.execute(delete(meta).where(meta.c.name == name))
+    _DROP.run(tx, name=name)
 
 
 def put(tx: Tx, name: str, value: str) -> None:
     """Set the value of a name."""
-    tx.execute(meta.insert().prefix_with("OR REPLACE").values(name=name, value=value))
+    _PUT.run(tx, name=name, value=value)

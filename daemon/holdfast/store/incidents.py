@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import false, func, select, true, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 
 from holdfast.model.events import Event
 from holdfast.model.records import Incident, IncidentState, TimelineItem
 from holdfast.model.values import Json, Millis, Severity
 from holdfast.store.database import Tx
+from holdfast.store.statement import Query, Statement, fixed, given, insert_into
 from holdfast.store.tables import firings, responses, timeline
 from holdfast.store.tables import incidents as table
 
@@ -36,54 +39,136 @@ class Response:
 CONTAINING = -1
 DONE = 1_000
 
+_EVENT: Final = msgspec.json.Decoder(Event)
+_DATA: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+def _incident(row: Any) -> Incident:
+    return Incident(
+        id=row.id,
+        key=row.key,
+        type=row.type,
+        severity=Severity(row.severity),
+        title=row.title,
+        service=row.service,
+        subject=row.subject,
+        state=IncidentState(row.state),
+        version=row.version,
+        opened=row.opened,
+        changed=row.changed,
+        cleared=row.cleared,
+        reopened=row.reopened,
+    )
+
+
+def _item(row: Any) -> TimelineItem:
+    data: Mapping[str, Json] = _DATA.decode(row.data)
+    return TimelineItem(row.incident, row.at, row.seq, row.kind, row.text, row.commit, data)
+
+
+def _response(row: Any) -> Response:
+    return Response(row.incident, row.rule, row.epoch, row.stage, _EVENT.decode(row.firing_event))
+
+
+_INSERT: Final = insert_into(table)
+_FIND: Final = Query(select(table).where(table.c.id == given("id")), _incident)
+_LIVE: Final = Query(
+    select(table).where(table.c.key == given("key"), table.c.state != fixed(IncidentState.CLOSED)), _incident
+)
+_APPEND: Final = insert_into(timeline, without=("item",))
+_STORY: Final = select(timeline).where(timeline.c.incident == given("incident")).order_by(timeline.c.item)
+_STORY_WHOLE: Final = Query(_STORY, _item)
+_STORY_KIND: Final = Query(_STORY.where(timeline.c.kind == given("kind")), _item)
+_OF_FIRING: Final = (
+    firings.c.incident == given("incident"),
+    firings.c.rule == given("rule"),
+    firings.c.key == given("key"),
+)
+_FIRED: Final = Statement(
+    upsert(firings)
+    .values(
+        incident=given("incident"),
+        rule=given("rule"),
+        key=given("key"),
+        clear=false(),
+        last=given("last"),
+        count=fixed(1),
+    )
+    .on_conflict_do_update(
+        index_elements=["incident", "rule", "key"],
+        set_={"clear": false(), "last": given("last"), "count": firings.c.count + fixed(1)},
+    )
+    .returning(firings.c.count)
+)
+_HELD_OPEN_BY: Final = Query(
+    select(table)
+    .join(firings, firings.c.incident == table.c.id)
+    .where(firings.c.rule == given("rule"), firings.c.key == given("key"), firings.c.clear == false())
+    .where(table.c.state == fixed(IncidentState.OPEN)),
+    _incident,
+)
+_CLEAR: Final = Statement(update(firings).where(*_OF_FIRING).values(clear=true()))
+_STILL_FIRING: Final = Statement(
+    select(func.count())
+    .select_from(firings)
+    .where(firings.c.incident == given("incident"), firings.c.clear == false())
+)
+_HOLDERS: Final = Query(
+    select(firings).where(firings.c.incident == given("incident")).order_by(firings.c.rule, firings.c.key),
+    lambda row: (row.rule, row.key, bool(row.clear)),
+)
+_RESPONSES: Final = select(responses).where(responses.c.incident == given("incident"))
+_RESPONSE: Final = Query(_RESPONSES.where(responses.c.rule == given("rule")), _response)
+_RESPONSES_OF: Final = Query(_RESPONSES.order_by(responses.c.rule), _response)
+_PUT_RESPONSE: Final = insert_into(responses, instead=True)
+
+
+@cache
+def _changing(*names: str) -> Query[Incident]:
+    """Compare-and-swap of these columns."""
+    values = {name: given(name) for name in (*names, "version", "changed")}
+    swapped = update(table).where(table.c.id == given("wanted"), table.c.version == given("seen"))
+    return Query(swapped.values(values).returning(*table.columns), _incident)
+
 
 def insert(tx: Tx, incident: Incident) -> None:
     """Write a new incident; the database refuses a second live one with the same key."""
-    tx.execute(
-        table.insert().values(
-            id=incident.id,
-            key=incident.key,
-            type=incident.type,
-            severity=str(incident.severity),
-            title=incident.title,
-            service=incident.service,
-            subject=incident.subject,
-            state=str(incident.state),
-            version=incident.version,
-            opened=incident.opened,
-            changed=incident.changed,
-            cleared=incident.cleared,
-            reopened=incident.reopened,
-        )
+    _INSERT.run(
+        tx,
+        id=incident.id,
+        key=incident.key,
+        type=incident.type,
+        severity=str(incident.severity),
+        title=incident.title,
+        service=incident.service,
+        subject=incident.subject,
+        state=str(incident.state),
+        version=incident.version,
+        opened=incident.opened,
+        changed=incident.changed,
+        cleared=incident.cleared,
+        reopened=incident.reopened,
     )
 
 
 def change(tx: Tx, incident: Incident, now: Millis, **values: Any) -> Incident:
     """Compare-and-swap on the version; returns the incident as it is now."""
     plain = {name: str(value) if isinstance(value, StrEnum) else value for name, value in values.items()}
-    done = tx.execute(
-        update(table)
-        .where(table.c.id == incident.id, table.c.version == incident.version)
-        .values(version=incident.version + 1, changed=now, **plain)
-    )
-    if done.rowcount != 1:
+    plain |= {"wanted": incident.id, "seen": incident.version, "version": incident.version + 1}
+    changed = _changing(*values).first(tx, **plain, changed=now)
+    if changed is None:
         raise RuntimeError(f"incident {incident.id} changed under our feet (version {incident.version})")
-    row = tx.execute(select(table).where(table.c.id == incident.id)).one()
-    return _incident(row)
+    return changed
 
 
 def find(tx: Tx, incident: str) -> Incident | None:
     """One incident."""
-    row = tx.execute(select(table).where(table.c.id == incident)).first()
-    return None if row is None else _incident(row)
+    return _FIND.first(tx, id=incident)
 
 
 def live(tx: Tx, key: str) -> Incident | None:
     """The incident of a key that is open or cleared."""
-    row = tx.execute(
-        select(table).where(table.c.key == key, table.c.state != str(IncidentState.CLOSED))
-    ).first()
-    return None if row is None else _incident(row)
+    return _LIVE.first(tx, key=key)
 
 
 def listed(tx: Tx, states: Sequence[IncidentState] = (), limit: int = 100) -> list[Incident]:
@@ -109,73 +194,50 @@ def count(tx: Tx) -> dict[IncidentState, int]:
 
 def append(tx: Tx, item: TimelineItem) -> None:
     """Add a line to an incident's story; lines are never changed."""
-    tx.execute(
-        timeline.insert().values(
-            incident=item.incident,
-            at=item.at,
-            seq=item.seq,
-            kind=item.kind,
-            text=item.text,
-            commit=item.commit,
-            data=msgspec.json.encode(item.data),
-        )
+    _APPEND.run(
+        tx,
+        incident=item.incident,
+        at=item.at,
+        seq=item.seq,
+        kind=item.kind,
+        text=item.text,
+        commit=item.commit,
+        data=msgspec.json.encode(item.data),
     )
 
 
 def story(tx: Tx, incident: str, kind: str | None = None) -> list[TimelineItem]:
     """An incident's timeline in order, or its lines of one kind."""
-    query = select(timeline).where(timeline.c.incident == incident).order_by(timeline.c.item)
-    if kind is not None:
-        query = query.where(timeline.c.kind == kind)
-    return [
-        TimelineItem(row.incident, row.at, row.seq, row.kind, row.text, row.commit, _json(row.data))
-        for row in tx.execute(query)
-    ]
+    if kind is None:
+        return _STORY_WHOLE.all(tx, incident=incident)
+    return _STORY_KIND.all(tx, incident=incident, kind=kind)
+
+
+def tail(tx: Tx, after: int, limit: int) -> list[tuple[int, TimelineItem]]:
+    """What was added to any incident's story after an item number, with the numbers."""
+    rows = tx.execute(select(timeline).where(timeline.c.item > after).order_by(timeline.c.item).limit(limit))
+    return [(row.item, _item(row)) for row in rows]
 
 
 def fired(tx: Tx, incident: str, rule: str, key: str, now: Millis) -> int:
     """The rule holds the incident open for this key; returns how often it has fired."""
-    where = (firings.c.incident == incident, firings.c.rule == rule, firings.c.key == key)
-    count = tx.execute(select(firings.c.count).where(*where)).scalar()
-    if count is None:
-        tx.execute(
-            firings.insert().values(incident=incident, rule=rule, key=key, clear=False, last=now, count=1)
-        )
-        return 1
-    tx.execute(update(firings).where(*where).values(clear=False, last=now, count=count + 1))
-    return int(count) + 1
+    return int(_FIRED.value(tx, incident=incident, rule=rule, key=key, last=now))
 
 
 def held_open_by(tx: Tx, rule: str, key: str) -> list[Incident]:
     """Open incidents that this rule holds open for this key."""
-    rows = tx.execute(
-        select(table)
-        .join(firings, firings.c.incident == table.c.id)
-        .where(firings.c.rule == rule, firings.c.key == key, firings.c.clear.is_(False))
-        .where(table.c.state == str(IncidentState.OPEN))
-    )
-    return [_incident(row) for row in rows]
+    return _HELD_OPEN_BY.all(tx, rule=rule, key=key)
 
 
 def clear_firing(tx: Tx, incident: str, rule: str, key: str) -> int:
     """The rule is clear for this key; returns how many firings still hold the incident open."""
-    tx.execute(
-        update(firings)
-        .where(firings.c.incident == incident, firings.c.rule == rule, firings.c.key == key)
-        .values(clear=True)
-    )
-    query = select(func.count()).select_from(firings)
-    return int(
-        tx.execute(query.where(firings.c.incident == incident, firings.c.clear.is_(False))).scalar() or 0
-    )
+    _CLEAR.run(tx, incident=incident, rule=rule, key=key)
+    return int(_STILL_FIRING.value(tx, incident=incident))
 
 
 def holders(tx: Tx, incident: str) -> list[tuple[str, str, bool]]:
     """(rule, key, clear) of everything that fired for an incident."""
-    rows = tx.execute(
-        select(firings).where(firings.c.incident == incident).order_by(firings.c.rule, firings.c.key)
-    )
-    return [(row.rule, row.key, row.clear) for row in rows]
+    return _HOLDERS.all(tx, incident=incident)
 
 
 def firing_counts(tx: Tx) -> dict[str, tuple[int, Millis]]:
@@ -188,67 +250,21 @@ def firing_counts(tx: Tx) -> dict[str, tuple[int, Millis]]:
 
 def response(tx: Tx, incident: str, rule: str) -> Response | None:
     """How far a rule has come with an incident."""
-    row = tx.execute(
-        select(responses).where(responses.c.incident == incident, responses.c.rule == rule)
-    ).first()
-    return None if row is None else _response(row)
+    return _RESPONSE.first(tx, incident=incident, rule=rule)
 
 
 def responses_of(tx: Tx, incident: str) -> list[Response]:
     """Every rule's response to an incident."""
-    rows = tx.execute(select(responses).where(responses.c.incident == incident).order_by(responses.c.rule))
-    return [_response(row) for row in rows]
+    return _RESPONSES_OF.all(tx, incident=incident)
 
 
 def put_response(tx: Tx, wanted: Response) -> None:
     """Write how far a rule has come."""
-    tx.execute(
-        responses.insert()
-        .prefix_with("OR REPLACE")
-        .values(
-            incident=wanted.incident,
-            rule=wanted.rule,
-            epoch=wanted.epoch,
-            stage=wanted.stage,
-            firing_event=msgspec.json.encode(wanted.event),
-        )
+    _PUT_RESPONSE.run(
+        tx,
+        incident=wanted.incident,
+        rule=wanted.rule,
+        epoch=wanted.epoch,
+        stage=wanted.stage,
+        firing_event=msgspec.json.encode(wanted.event),
     )
-
-
-def _response(row: Any) -> Response:
-    event = msgspec.json.decode(row.firing_event, type=Event)
-    return Response(row.incident, row.rule, row.epoch, row.stage, event)
-
-
-def _json(raw: bytes) -> Mapping[str, Json]:
-    return msgspec.json.decode(raw, type=dict[str, Any])
-
-
-def _incident(row: Any) -> Incident:
-    return Incident(
-        id=row.id,
-        key=row.key,
-        type=row.type,
-        severity=Severity(row.severity),
-        title=row.title,
-        service=row.service,
-        subject=row.subject,
-        state=IncidentState(row.state),
-        version=row.version,
-        opened=row.opened,
-        changed=row.changed,
-        cleared=row.cleared,
-        reopened=row.reopened,
-    )
-
-
-def tail(tx: Tx, after: int, limit: int) -> list[tuple[int, TimelineItem]]:
-    """What was added to any incident's story after an item number, with the numbers."""
-    rows = tx.execute(select(timeline).where(timeline.c.item > after).order_by(timeline.c.item).limit(limit))
-    return [
-        (
-            row.item,
-            TimelineItem(row.incident, row.at, row.seq, row.kind, row.text, row.commit, _json(row.data)),
-        )
-        for row in rows
-    ]

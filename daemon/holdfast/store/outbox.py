@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any, Final
 
 from sqlalchemy import func, select, update
 
 from holdfast.model.records import Message
 from holdfast.model.values import Millis, Severity
 from holdfast.store.database import Tx
+from holdfast.store.statement import Query, Statement, fixed, given, insert_into
 from holdfast.store.tables import messages as table
 
 
@@ -22,62 +24,91 @@ class MessageState(StrEnum):
     UNCONFIRMED = "unconfirmed"
 
 
+def _message(row: Any) -> Message:
+    return Message(
+        id=row.id,
+        incident=row.incident,
+        operator=row.operator,
+        channel=row.channel,
+        title=row.title,
+        body=row.body,
+        gate=row.gate,
+        severity=Severity(row.severity),
+        attempt=row.attempt,
+    )
+
+
+_PENDING: Final = table.c.state == fixed(MessageState.PENDING)
+_OLDEST: Final = select(table).order_by(table.c.due, table.c.id).limit(given("limit"))
+_PUT: Final = insert_into(table, unless_there=True)
+_FIND: Final = Query(
+    select(table).where(table.c.id == given("id")), lambda row: (_message(row), MessageState(row.state))
+)
+_DUE: Final = Query(_OLDEST.where(_PENDING, table.c.due <= given("now")), _message)
+_SENDING: Final = Query(_OLDEST.where(table.c.state == fixed(MessageState.SENDING)), _message)
+_NEXT_DUE: Final = Statement(select(table.c.due).where(_PENDING).order_by(table.c.due))
+_TAKE: Final = Statement(
+    update(table)
+    .where(table.c.id == given("message"), _PENDING)
+    .values(state=fixed(MessageState.SENDING), attempt=table.c.attempt + fixed(1), changed=given("changed"))
+)
+_SETTLE: Final = Statement(
+    update(table)
+    .where(table.c.id == given("message"))
+    .values(
+        state=given("state"),
+        detail=given("detail"),
+        changed=given("changed"),
+        due=func.coalesce(given("again"), table.c.due),
+    )
+)
+
+
 def put(tx: Tx, message: Message, due: Millis, now: Millis) -> None:
     """Queue a message; a second one with the same id is ignored."""
-    tx.execute(
-        table.insert()
-        .prefix_with("OR IGNORE")
-        .values(
-            id=message.id,
-            incident=message.incident,
-            gate=message.gate,
-            operator=message.operator,
-            channel=message.channel,
-            title=message.title,
-            body=message.body,
-            severity=str(message.severity),
-            state=str(MessageState.PENDING),
-            attempt=message.attempt,
-            due=due,
-            created=now,
-            changed=now,
-            detail="",
-        )
+    _PUT.run(
+        tx,
+        id=message.id,
+        incident=message.incident,
+        gate=message.gate,
+        operator=message.operator,
+        channel=message.channel,
+        title=message.title,
+        body=message.body,
+        severity=str(message.severity),
+        state=str(MessageState.PENDING),
+        attempt=message.attempt,
+        due=due,
+        created=now,
+        changed=now,
+        detail="",
     )
 
 
 def due(tx: Tx, now: Millis, limit: int) -> list[Message]:
     """Messages to be handed over now, oldest first."""
-    return _messages(tx, MessageState.PENDING, now, limit)
+    return _DUE.all(tx, now=now, limit=limit)
 
 
 def sending(tx: Tx) -> list[Message]:
     """Messages that were being handed over; at start, what a crash left behind."""
-    return _messages(tx, MessageState.SENDING, None, 10_000)
+    return _SENDING.all(tx, limit=10_000)
 
 
 def next_due(tx: Tx) -> Millis | None:
     """When the next pending message is due."""
-    query = (
-        select(table.c.due).where(table.c.state == str(MessageState.PENDING)).order_by(table.c.due).limit(1)
-    )
-    return tx.execute(query).scalar()
+    soonest: Millis | None = _NEXT_DUE.value(tx)
+    return soonest
 
 
 def take(tx: Tx, message: str, at: Millis) -> bool:
     """Claim a pending message for sending and count the attempt; False when somebody else did."""
-    done = tx.execute(
-        update(table)
-        .where(table.c.id == message, table.c.state == str(MessageState.PENDING))
-        .values(state=str(MessageState.SENDING), attempt=table.c.attempt + 1, changed=at)
-    )
-    return done.rowcount == 1
+    return _TAKE.run(tx, message=message, changed=at) == 1
 
 
 def find(tx: Tx, message: str) -> tuple[Message, MessageState] | None:
     """One message and its state."""
-    row = tx.execute(select(table).where(table.c.id == message)).first()
-    return None if row is None else (_message(row), MessageState(row.state))
+    return _FIND.first(tx, id=message)
 
 
 def of_incident(tx: Tx, incident: str) -> list[tuple[Message, MessageState, str]]:
@@ -102,33 +133,4 @@ def settle(
     due: Millis | None = None,
 ) -> None:
     """Write what became of it; with PENDING and `due` it is tried again then."""
-    values: dict[str, object] = {
-        "state": str(state),
-        "detail": detail[:500],
-        "changed": now,
-    }
-    if due is not None:
-        values["due"] = due
-    tx.execute(update(table).where(table.c.id == message).values(**values))
-
-
-def _messages(tx: Tx, state: MessageState, now: Millis | None, limit: int) -> list[Message]:
-    query = select(table).where(table.c.state == str(state)).order_by(table.c.due, table.c.id).limit(limit)
-    if now is not None:
-        query = query.where(table.c.due <= now)
-    return [_message(row) for row in tx.execute(query)]
-
-
-def _message(row: object) -> Message:
-    get = row._mapping.__getitem__  # type: ignore[attr-defined]
-    return Message(
-        id=get("id"),
-        incident=get("incident"),
-        operator=get("operator"),
-        channel=get("channel"),
-        title=get("title"),
-        body=get("body"),
-        gate=get("gate"),
-        severity=Severity(get("severity")),
-        attempt=get("attempt"),
-    )
+    _SETTLE.run(tx, message=message, state=str(state), detail=detail[:500], changed=now, again=due)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Integer, Text, bindparam, cast, func, literal_column, select, update
+from sqlalchemy import Integer, Text, bindparam, cast, func, literal, literal_column, select, update
 
 from holdfast.model.actions import Plan
 from holdfast.model.records import AttemptOrder, Outcome, Run, RunState
 from holdfast.model.values import Millis
 from holdfast.store.database import Tx
-from holdfast.store.tables import attempts, outcomes, runs
+from holdfast.store.statement import Query, Statement, fixed, given, insert_into
+from holdfast.store.tables import attempts, firings, outcomes, runs
 
 
 class AttemptState(StrEnum):
@@ -65,53 +67,177 @@ class Labels:
     rule: str
 
 
+_PLAN: Final = msgspec.json.Decoder(Plan)
+_ORDER: Final = msgspec.json.Decoder(AttemptOrder)
+_OUTCOME: Final = msgspec.json.Decoder(Outcome)
+
+
+def _run(row: Any) -> Run:
+    return Run(
+        id=row.id,
+        incident=row.incident,
+        rule=row.rule,
+        part=row.part,
+        plan=_PLAN.decode(row.plan),
+        state=RunState(row.state),
+        step=row.step,
+        created=row.created,
+        changed=row.changed,
+        evidence_seq=row.evidence_seq,
+        epoch=row.epoch,
+        approved_by=row.approved_by,
+    )
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        order=_ORDER.decode(row.order),
+        step=row.step,
+        number=row.number,
+        state=AttemptState(row.state),
+        boot=row.boot,
+        created=row.created,
+        outcome=None if row.outcome is None else _OUTCOME.decode(row.outcome),
+    )
+
+
+_INSERT: Final = insert_into(runs)
+_FIND: Final = Query(select(runs).where(runs.c.id == given("id")), _run)
+_ALL: Final = select(runs).order_by(runs.c.created, runs.c.id)
+_OF_INCIDENT: Final = Query(_ALL.where(runs.c.incident == given("incident")), _run)
+_EQUAL: Final = Query(
+    _ALL.where(runs.c.incident == given("incident"), runs.c.plan_hash == given("plan_hash")), _run
+)
+_UNDER_WAY: Final = Query(
+    _ALL.where(
+        runs.c.incident == given("incident"),
+        runs.c.state.in_([fixed(state) for state in RunState if not state.over]),
+    ),
+    _run,
+)
+_WAITING_FOR: Final = Query(
+    _ALL.join(firings, firings.c.incident == runs.c.incident)
+    .where(firings.c.rule == given("rule"), firings.c.key == given("key"))
+    .where(runs.c.rule == given("rule"), runs.c.state == fixed(RunState.WAITING)),
+    _run,
+)
+_MAKE_READY: Final = insert_into(attempts)
+_ATTEMPT: Final = Query(select(attempts).where(attempts.c.id == given("id")), _attempt)
+_ATTEMPTS_OF: Final = Query(
+    select(attempts).where(attempts.c.run == given("run")).order_by(attempts.c.step, attempts.c.number),
+    _attempt,
+)
+_CONCLUDE: Final = Statement(
+    update(attempts)
+    .where(attempts.c.id == given("attempt"))
+    .values(state=fixed(AttemptState.ENDED), outcome=given("outcome"), changed=given("changed"))
+)
+_CANCEL: Final = Statement(
+    update(attempts)
+    .where(attempts.c.run == given("of"), attempts.c.state == fixed(AttemptState.READY))
+    .values(state=fixed(AttemptState.CANCELLED), changed=given("changed"))
+)
+_RECORD: Final = insert_into(outcomes, instead=True)
+
+
+_ACTING: Final = runs.c.state.in_([fixed(RunState.RUNNING), fixed(RunState.VERIFYING)])
+_ACTING_ON: Final = Query(
+    select(runs.c.id)
+    .join(attempts, attempts.c.run == runs.c.id)
+    .where(attempts.c.target == given("target"), _ACTING)
+    .distinct(),
+    lambda row: row.id,
+)
+# rows are numbered as they are written, in the order of `created`, and none is ever deleted
+_ROWID: Final = literal_column("attempts.rowid", Integer)
+_NEWEST: Final = select(func.max(_ROWID)).select_from(attempts).scalar_subquery()
+_ATTEMPTS_SINCE: Final = Statement(
+    select(_NEWEST - _ROWID + fixed(1))
+    .select_from(attempts)
+    .where(attempts.c.created > given("since"))
+    .order_by(attempts.c.created, _ROWID)
+)
+
+
+@cache
+def _changing(*names: str) -> Statement:
+    """Set these columns of a run."""
+    values = {name: given(name) for name in (*names, "changed")}
+    return Statement(update(runs).where(runs.c.id == given("wanted")).values(values))
+
+
+@cache
+def _starts(said: tuple[str, ...], missing: tuple[str, ...]) -> Statement:
+    """Count the steps whose labels have these values, and these no value."""
+    # one text for a step: over two columns the planner would read all that was ever started, in their order
+    step = attempts.c.run + literal("/") + cast(attempts.c.step, Text)
+    query = select(func.count(step.distinct())).where(attempts.c.created > given("since"))
+    query = query.where(attempts.c.state != fixed(AttemptState.CANCELLED))
+    query = query.where(*(attempts.c[name] == given(name) for name in said))
+    return Statement(query.where(*(attempts.c[name].is_(None) for name in missing)))
+
+
+@cache
+def _busy(column: str) -> Query[str]:
+    """Targets with this value in that column on which somebody acts."""
+    return Query(
+        select(attempts.c.target)
+        .join(runs, runs.c.id == attempts.c.run)
+        .where(attempts.c[column] == given("value"), attempts.c.run != given("but_run"), _ACTING)
+        .distinct(),
+        lambda row: row.target,
+    )
+
+
 def insert(tx: Tx, run: Run, plan_hash: str) -> None:
     """Write a new run."""
-    tx.execute(
-        runs.insert().values(
-            id=run.id,
-            incident=run.incident,
-            rule=run.rule,
-            part=run.part,
-            plan_hash=plan_hash,
-            plan=msgspec.json.encode(run.plan),
-            state=str(run.state),
-            step=run.step,
-            created=run.created,
-            changed=run.changed,
-            evidence_seq=run.evidence_seq,
-            epoch=run.epoch,
-            approved_by=run.approved_by,
-        )
+    _INSERT.run(
+        tx,
+        id=run.id,
+        incident=run.incident,
+        rule=run.rule,
+        part=run.part,
+        plan_hash=plan_hash,
+        plan=msgspec.json.encode(run.plan),
+        state=str(run.state),
+        step=run.step,
+        created=run.created,
+        changed=run.changed,
+        evidence_seq=run.evidence_seq,
+        epoch=run.epoch,
+        approved_by=run.approved_by,
     )
 
 
 def change(tx: Tx, run: str, now: Millis, **values: Any) -> None:
     """Change a run's state, step or approver."""
     plain = {name: str(value) if isinstance(value, StrEnum) else value for name, value in values.items()}
-    tx.execute(update(runs).where(runs.c.id == run).values(changed=now, **plain))
+    _changing(*values).run(tx, wanted=run, changed=now, **plain)
 
 
 def find(tx: Tx, run: str) -> Run | None:
     """One run."""
-    row = tx.execute(select(runs).where(runs.c.id == run)).first()
-    return None if row is None else _run(row)
+    return _FIND.first(tx, id=run)
 
 
 def of_incident(tx: Tx, incident: str) -> list[Run]:
     """An incident's runs, oldest first."""
-    rows = tx.execute(select(runs).where(runs.c.incident == incident).order_by(runs.c.created, runs.c.id))
-    return [_run(row) for row in rows]
+    return _OF_INCIDENT.all(tx, incident=incident)
+
+
+def under_way(tx: Tx, incident: str) -> list[Run]:
+    """An incident's runs that are not over, oldest first."""
+    return _UNDER_WAY.all(tx, incident=incident)
+
+
+def waiting_for(tx: Tx, rule: str, key: str) -> list[Run]:
+    """A rule's runs that wait, in the incidents for which it fired with this key, oldest first."""
+    return _WAITING_FOR.all(tx, rule=rule, key=key)
 
 
 def equal(tx: Tx, incident: str, plan_hash: str) -> list[Run]:
     """An incident's runs of one and the same plan, oldest first."""
-    rows = tx.execute(
-        select(runs)
-        .where(runs.c.incident == incident, runs.c.plan_hash == plan_hash)
-        .order_by(runs.c.created, runs.c.id)
-    )
-    return [_run(row) for row in rows]
+    return _EQUAL.all(tx, incident=incident, plan_hash=plan_hash)
 
 
 def in_states(tx: Tx, states: Sequence[RunState]) -> list[Run]:
@@ -139,24 +265,24 @@ def results(tx: Tx) -> dict[tuple[str, str], int]:
 
 def order(tx: Tx, wanted: AttemptOrder, *, step: int, number: int, labels: Labels, now: Millis) -> None:
     """Make an attempt ready for the hands."""
-    tx.execute(
-        attempts.insert().values(
-            id=wanted.id,
-            run=wanted.run,
-            step=step,
-            number=number,
-            order=msgspec.json.encode(wanted),
-            state=str(AttemptState.READY),
-            boot="",
-            created=now,
-            changed=now,
-            action=wanted.step.action,
-            target=wanted.step.target,
-            service=labels.service,
-            group=labels.group,
-            incident_type=labels.incident_type,
-            rule=labels.rule,
-        )
+    _MAKE_READY.run(
+        tx,
+        id=wanted.id,
+        run=wanted.run,
+        step=step,
+        number=number,
+        order=msgspec.json.encode(wanted),
+        state=str(AttemptState.READY),
+        boot="",
+        created=now,
+        changed=now,
+        outcome=None,
+        action=wanted.step.action,
+        target=wanted.step.target,
+        service=labels.service,
+        group=labels.group,
+        incident_type=labels.incident_type,
+        rule=labels.rule,
     )
 
 
@@ -196,119 +322,56 @@ def conclude(tx: Tx, outcome: Outcome, now: Millis) -> Attempt | None:
     found = attempt(tx, outcome.attempt)
     if found is None or found.state in {AttemptState.ENDED, AttemptState.CANCELLED}:
         return None
-    tx.execute(
-        update(attempts)
-        .where(attempts.c.id == outcome.attempt)
-        .values(
-            state=str(AttemptState.ENDED),
-            outcome=msgspec.json.encode(outcome),
-            changed=now,
-        )
-    )
+    _CONCLUDE.run(tx, attempt=outcome.attempt, outcome=msgspec.json.encode(outcome), changed=now)
     return found
 
 
 def cancel(tx: Tx, run: str, now: Millis) -> int:
     """Cancel the run's attempts that have not begun; how many."""
-    done = tx.execute(
-        update(attempts)
-        .where(attempts.c.run == run, attempts.c.state == str(AttemptState.READY))
-        .values(state=str(AttemptState.CANCELLED), changed=now)
-    )
-    return done.rowcount
+    return _CANCEL.run(tx, of=run, changed=now)
 
 
 def attempt(tx: Tx, wanted: str) -> Attempt | None:
     """One attempt."""
-    row = tx.execute(select(attempts).where(attempts.c.id == wanted)).first()
-    return None if row is None else _attempt(row)
+    return _ATTEMPT.first(tx, id=wanted)
 
 
 def attempts_of(tx: Tx, run: str) -> list[Attempt]:
     """A run's attempts in order."""
-    rows = tx.execute(
-        select(attempts).where(attempts.c.run == run).order_by(attempts.c.step, attempts.c.number)
-    )
-    return [_attempt(row) for row in rows]
+    return _ATTEMPTS_OF.all(tx, run=run)
 
 
 def starts(tx: Tx, since: Millis, where: dict[str, str | None]) -> int:
     """How many steps were started since then, by the given labels; retries of a step count once."""
-    steps = attempts.c.run + "/" + cast(attempts.c.step, Text)
-    query = select(func.count(steps.distinct())).where(attempts.c.created > since)
-    query = query.where(attempts.c.state != str(AttemptState.CANCELLED))
-    for name, value in where.items():
-        query = query.where(attempts.c[name].is_(None) if value is None else attempts.c[name] == value)
-    return int(tx.execute(query).scalar() or 0)
+    said = {name: value for name, value in where.items() if value is not None}
+    return int(_starts(tuple(said), tuple(where.keys() - said)).value(tx, since=since, **said))
+
+
+def starts_at_most(tx: Tx, since: Millis) -> int:
+    """No more steps than this were started since then, whatever their labels; costs two look-ups."""
+    return int(_ATTEMPTS_SINCE.value(tx, since=since) or 0)
 
 
 def busy_targets(tx: Tx, column: str, value: str, *, but_run: str) -> set[str]:
     """Targets of a service or group that other runs are acting on or observing right now."""
-    rows = tx.execute(
-        select(attempts.c.target)
-        .join(runs, runs.c.id == attempts.c.run)
-        .where(attempts.c[column] == value, attempts.c.run != but_run)
-        .where(runs.c.state.in_([str(RunState.RUNNING), str(RunState.VERIFYING)]))
-        .distinct()
-    )
-    return {row.target for row in rows}
+    return set(_busy(column).all(tx, value=value, but_run=but_run))
 
 
 def acting_on(tx: Tx, targets: set[str]) -> list[str]:
     """Runs that are acting on one of the targets right now."""
-    rows = tx.execute(
-        select(runs.c.id)
-        .join(attempts, attempts.c.run == runs.c.id)
-        .where(attempts.c.target.in_(sorted(targets)))
-        .where(runs.c.state.in_([str(RunState.RUNNING), str(RunState.VERIFYING)]))
-        .distinct()
-        .order_by(runs.c.id)
-    )
-    return [row.id for row in rows]
+    return sorted({run for target in targets for run in _ACTING_ON.all(tx, target=target)})
 
 
 def record(tx: Tx, run: Run, incident_type: str, service: str | None, now: Millis) -> None:
     """Keep how a run ended, for what learns from it later."""
-    tx.execute(
-        outcomes.insert()
-        .prefix_with("OR REPLACE")
-        .values(
-            run=run.id,
-            incident=run.incident,
-            incident_type=incident_type,
-            service=service,
-            rule=run.rule,
-            action=run.plan.name,
-            result=str(run.state),
-            at=now,
-        )
-    )
-
-
-def _run(row: Any) -> Run:
-    return Run(
-        id=row.id,
-        incident=row.incident,
-        rule=row.rule,
-        part=row.part,
-        plan=msgspec.json.decode(row.plan, type=Plan),
-        state=RunState(row.state),
-        step=row.step,
-        created=row.created,
-        changed=row.changed,
-        evidence_seq=row.evidence_seq,
-        epoch=row.epoch,
-        approved_by=row.approved_by,
-    )
-
-
-def _attempt(row: Any) -> Attempt:
-    return Attempt(
-        order=msgspec.json.decode(row.order, type=AttemptOrder),
-        step=row.step,
-        number=row.number,
-        state=AttemptState(row.state),
-        boot=row.boot,
-        created=row.created,
-        outcome=None if row.outcome is None else msgspec.json.decode(row.outcome, type=Outcome),
+    _RECORD.run(
+        tx,
+        run=run.id,
+        incident=run.incident,
+        incident_type=incident_type,
+        service=service,
+        rule=run.rule,
+        action=run.plan.name,
+        result=str(run.state),
+        at=now,
     )

@@ -108,7 +108,7 @@ firings: Final = Table(
     Column("last", Integer, nullable=False),
     Column("count", Integer, nullable=False),
 )
-Index("firings_rule", firings.c.rule, firings.c.key)
+Index("firings_rule", firings.c.rule, firings.c.key, firings.c.clear)
 
 # how far a rule has come with an incident: contain first, then one item of `then` after another
 responses: Final = Table(
@@ -150,8 +150,9 @@ runs: Final = Table(
     Column("epoch", Integer, nullable=False),
     Column("approved_by", Text),
 )
-Index("runs_incident", runs.c.incident, runs.c.created)
-Index("runs_state", runs.c.state)
+Index("runs_incident", runs.c.incident, runs.c.created, runs.c.id)
+Index("runs_plan", runs.c.incident, runs.c.plan_hash, runs.c.created, runs.c.id)
+Index("runs_state", runs.c.state, runs.c.incident)
 
 attempts: Final = Table(
     "attempts",
@@ -174,9 +175,10 @@ attempts: Final = Table(
     Column("incident_type", Text, nullable=False),
     Column("rule", Text, nullable=False),
 )
-Index("attempts_run", attempts.c.run, attempts.c.step, attempts.c.number)
+Index("attempts_run", attempts.c.run, attempts.c.state)
 Index("attempts_state", attempts.c.state)
 Index("attempts_limit", attempts.c.action, attempts.c.target, attempts.c.created)
+Index("attempts_created", attempts.c.created)
 
 gates: Final = Table(
     "gates",
@@ -196,8 +198,8 @@ gates: Final = Table(
     Column("answered_by", Text),
     Column("tries", Integer, nullable=False),
 )
-Index("gates_incident", gates.c.incident)
-Index("gates_state", gates.c.state)
+Index("gates_incident", gates.c.incident, gates.c.created, gates.c.id)
+Index("gates_state", gates.c.state, gates.c.incident, gates.c.created, gates.c.id)
 
 messages: Final = Table(
     "messages",
@@ -217,7 +219,7 @@ messages: Final = Table(
     Column("changed", Integer, nullable=False),
     Column("detail", Text, nullable=False),
 )
-Index("messages_due", messages.c.state, messages.c.due)
+Index("messages_due", messages.c.state, messages.c.due, messages.c.id)
 
 timers: Final = Table(
     "timers",
@@ -227,7 +229,7 @@ timers: Final = Table(
     Column("kind", Text, nullable=False),
     Column("subject", Text, nullable=False),
 )
-Index("timers_due", timers.c.due)
+Index("timers_due", timers.c.due, timers.c.id)
 
 mailboxes: Final = Table(
     "mailboxes",

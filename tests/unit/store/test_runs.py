@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast.model.records import AttemptOrder, Outcome, OutcomeKind, Run, RunState
-from holdfast.store import runs
+from holdfast.store import incidents, runs
 from holdfast.store.database import Database, Tx
 from holdfast.store.runs import AttemptState, Labels
 
@@ -246,3 +246,41 @@ def test_results_count_how_the_runs_of_a_rule_ended(tx: Begin, run: MakeRun) -> 
         runs.record(t, run("r2", state=RunState.FAILED), "service-down", "shop", 200)
 
         assert runs.results(t) == {("shop-down", "verified"): 2, ("shop-down", "failed"): 1}
+
+
+def test_no_more_steps_were_started_than_attempts_were_written_since(tx: Begin, order: MakeOrder) -> None:
+    with tx() as t:
+        nothing = runs.starts_at_most(t, 0)
+        for number, now in enumerate((100, 100, 200), 1):
+            put(t, order(number=number), number=number, now=now)
+
+        assert nothing == 0
+        assert [runs.starts_at_most(t, since) for since in (0, 99, 100, 199, 200)] == [3, 3, 1, 1, 0]
+        assert runs.starts(t, 0, {}) == 1
+
+
+def test_under_way_is_what_is_not_over_of_one_incident(tx: Begin, run: MakeRun) -> None:
+    with tx() as t:
+        for number, state in enumerate(RunState):
+            runs.insert(t, run(f"r{number}", state=state, created=900 - number), "hash-1")
+        runs.insert(t, run("other", incident="i2"), "hash-1")
+        found = runs.under_way(t, "i1")
+
+    assert [each.state for each in found] == [state for state in reversed(RunState) if not state.over]
+
+
+def test_a_run_waits_for_what_its_own_rule_fired_on(tx: Begin, run: MakeRun) -> None:
+    with tx() as t:
+        for incident, rule, key in (
+            ("i1", "shop-down", "[1]"),
+            ("i1", "logs", "[1]"),
+            ("i2", "shop-down", "[2]"),
+        ):
+            incidents.fired(t, incident, rule, key, 100)
+        runs.insert(t, run("waits", state=RunState.WAITING), "hash-1")
+        runs.insert(t, run("runs"), "hash-1")
+        runs.insert(t, run("other-rule", rule="logs", state=RunState.WAITING), "hash-1")
+        runs.insert(t, run("other-key", incident="i2", state=RunState.WAITING), "hash-1")
+        found = [each.id for each in runs.waiting_for(t, "shop-down", "[1]")]
+
+    assert found == ["waits"]

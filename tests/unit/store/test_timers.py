@@ -52,3 +52,20 @@ def test_cancelling_forgets_one_timer(tx: Begin) -> None:
 
         assert not timers.is_set(t, "verify", "r1")
         assert timers.is_set(t, "verify", "r2")
+
+
+def test_a_subject_loses_its_timers_of_some_kinds_and_nobody_else_does(tx: Begin) -> None:
+    with tx() as t:
+        for kind, subject in (("verify", "r1"), ("retry", "r1"), ("hold", "r1"), ("verify", "r2")):
+            timers.put(t, Timer(kind, subject, 100))
+        timers.cancel_each(t, ("verify", "steady", "retry"), "r1")
+
+        assert {timer.id for timer in timers.due(t, 100, 10)} == {"hold:r1", "verify:r2"}
+
+
+def test_a_kind_is_not_another_that_begins_like_it(tx: Begin) -> None:
+    with tx() as t:
+        for kind in ("grace", "gracer", "grac"):
+            timers.put(t, Timer(kind, "r1", 100))
+
+        assert [timer.kind for timer in timers.of_kind(t, "grace")] == ["grace"]

@@ -56,8 +56,9 @@ def upgrade() -> None:
         sa.Column("rule", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("attempts_created", "attempts", ["created"], unique=False)
     op.create_index("attempts_limit", "attempts", ["action", "target", "created"], unique=False)
-    op.create_index("attempts_run", "attempts", ["run", "step", "number"], unique=False)
+    op.create_index("attempts_run", "attempts", ["run", "state"], unique=False)
     op.create_index("attempts_state", "attempts", ["state"], unique=False)
     op.create_table(
         "correlation",
@@ -76,7 +77,7 @@ def upgrade() -> None:
         sa.Column("count", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("incident", "rule", "key"),
     )
-    op.create_index("firings_rule", "firings", ["rule", "key"], unique=False)
+    op.create_index("firings_rule", "firings", ["rule", "key", "clear"], unique=False)
     op.create_table(
         "gates",
         sa.Column("id", sa.Text(), nullable=False),
@@ -95,8 +96,8 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("gates_incident", "gates", ["incident"], unique=False)
-    op.create_index("gates_state", "gates", ["state"], unique=False)
+    op.create_index("gates_incident", "gates", ["incident", "created", "id"], unique=False)
+    op.create_index("gates_state", "gates", ["state", "incident", "created", "id"], unique=False)
     op.create_table(
         "holds",
         sa.Column("run", sa.Text(), nullable=False),
@@ -181,7 +182,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("messages_due", "messages", ["state", "due"], unique=False)
+    op.create_index("messages_due", "messages", ["state", "due", "id"], unique=False)
     op.create_table(
         "meta",
         sa.Column("name", sa.Text(), nullable=False),
@@ -245,8 +246,9 @@ def upgrade() -> None:
         sa.Column("approved_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("runs_incident", "runs", ["incident", "created"], unique=False)
-    op.create_index("runs_state", "runs", ["state"], unique=False)
+    op.create_index("runs_incident", "runs", ["incident", "created", "id"], unique=False)
+    op.create_index("runs_plan", "runs", ["incident", "plan_hash", "created", "id"], unique=False)
+    op.create_index("runs_state", "runs", ["state", "incident"], unique=False)
     op.create_table(
         "timeline",
         sa.Column("item", sa.Integer(), nullable=False),
@@ -268,47 +270,28 @@ def upgrade() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("timers_due", "timers", ["due"], unique=False)
+    op.create_index("timers_due", "timers", ["due", "id"], unique=False)
 
 
 def downgrade() -> None:
-    """Drop every table."""
-    op.drop_index("timers_due", table_name="timers")
+    """Drop every table, and their indexes with them."""
     op.drop_table("timers")
-    op.drop_index("timeline_incident", table_name="timeline")
     op.drop_table("timeline")
-    op.drop_index("runs_state", table_name="runs")
-    op.drop_index("runs_incident", table_name="runs")
     op.drop_table("runs")
     op.drop_table("responses")
     op.drop_table("quarantine")
     op.drop_table("outcomes")
     op.drop_table("model_calls")
     op.drop_table("meta")
-    op.drop_index("messages_due", table_name="messages")
     op.drop_table("messages")
     op.drop_table("mailboxes")
     op.drop_table("labels")
     op.drop_table("journal")
-    op.drop_index("incidents_opened", table_name="incidents")
-    op.drop_index(
-        "incidents_live",
-        table_name="incidents",
-        sqlite_where=sa.text("state != 'closed'"),
-        postgresql_where=sa.text("state != 'closed'"),
-    )
     op.drop_table("incidents")
-    op.drop_index("holds_incident", table_name="holds")
     op.drop_table("holds")
-    op.drop_index("gates_state", table_name="gates")
-    op.drop_index("gates_incident", table_name="gates")
     op.drop_table("gates")
-    op.drop_index("firings_rule", table_name="firings")
     op.drop_table("firings")
     op.drop_table("correlation")
-    op.drop_index("attempts_state", table_name="attempts")
-    op.drop_index("attempts_run", table_name="attempts")
-    op.drop_index("attempts_limit", table_name="attempts")
     op.drop_table("attempts")
     op.drop_table("archive_segments")
     op.drop_table("answers")
