@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from holdfast.model.events import Entry, EntryKind
 from holdfast.model.values import Millis
@@ -15,11 +16,14 @@ from holdfast.store.database import Tx
 from holdfast.store.tables import journal as table
 from holdfast.store.tables import quarantine as quarantine_table
 
-# the hot statement goes to the driver as it is: SQLAlchemy Core would cost more than the insert itself
+# the hot statement goes to the driver as it is, all rows at once: SQLAlchemy would cost more than the insert
 _INSERT: Final = (
-    'INSERT INTO journal (received, kind, source, id, "commit", body) VALUES (?, ?, ?, ?, ?, ?) '
-    "ON CONFLICT (source, id) DO NOTHING RETURNING seq"
+    'INSERT INTO journal (seq, received, kind, source, id, "commit", body) VALUES (?, ?, ?, ?, ?, ?, ?) '
+    "ON CONFLICT (source, id) DO NOTHING"
 )
+_HEAD: Final = "SELECT max(seq) FROM journal"
+#: A plain text binds three times as fast as a member of an enum.
+_KINDS: Final[Mapping[EntryKind, str]] = {kind: kind.value for kind in EntryKind}
 _CURSOR: Final = "cursor"
 
 
@@ -34,21 +38,18 @@ class Quarantined:
 
 def append(tx: Tx, entries: Sequence[Entry], received: Millis) -> list[int]:
     """Write entries in order; the sequence number of each, 0 for one that is there already."""
-    numbers = []
-    for entry in entries:
-        row = tx.exec_driver_sql(
-            _INSERT,
-            (
-                received,
-                str(entry.kind),
-                entry.source,
-                entry.id,
-                entry.commit,
-                entry.body,
-            ),
-        ).first()
-        numbers.append(0 if row is None else int(row[0]))
-    return numbers
+    cursor: sqlite3.Cursor = tx.connection.cursor()  # type: ignore[assignment]
+    last = cursor.execute(_HEAD).fetchone()[0] or 0
+    seqs = range(last + 1, last + 1 + len(entries))
+    if _insert(cursor, seqs, entries, received) == len(entries):
+        return list(seqs)
+    # each duplicate left a gap: write the others again, without gaps
+    stored = {seq for (seq,) in cursor.execute("SELECT seq FROM journal WHERE seq > ?", (last,))}
+    cursor.execute("DELETE FROM journal WHERE seq > ?", (last,))
+    fresh = [entry for seq, entry in zip(seqs, entries, strict=True) if seq in stored]
+    _insert(cursor, seqs, fresh, received)
+    numbers = iter(seqs)
+    return [next(numbers) if seq in stored else 0 for seq in seqs]
 
 
 def after(tx: Tx, seq: int, limit: int) -> list[Entry]:
@@ -83,8 +84,7 @@ def latest(tx: Tx, limit: int, kind: EntryKind | None = None) -> list[Entry]:
 
 def head(tx: Tx) -> int:
     """The newest sequence number; 0 for an empty journal."""
-    row = tx.execute(text("SELECT max(seq) FROM journal")).scalar()
-    return int(row or 0)
+    return int(tx.exec_driver_sql(_HEAD).scalar() or 0)
 
 
 def last_received(tx: Tx) -> Millis:
@@ -137,6 +137,15 @@ def quarantined(tx: Tx, limit: int) -> list[Quarantined]:
 def quarantined_count(tx: Tx) -> int:
     """How many entries were set aside."""
     return int(tx.execute(select(func.count()).select_from(quarantine_table)).scalar() or 0)
+
+
+def _insert(cursor: sqlite3.Cursor, seqs: Iterable[int], entries: Sequence[Entry], received: Millis) -> int:
+    """How many were not there yet."""
+    rows = [
+        (seq, received, _KINDS[entry.kind], entry.source, entry.id, entry.commit, entry.body)
+        for seq, entry in zip(seqs, entries, strict=False)
+    ]
+    return cursor.executemany(_INSERT, rows).rowcount
 
 
 def _entry(row: Any) -> Entry:

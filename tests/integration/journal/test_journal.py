@@ -12,7 +12,6 @@ from typing import Self
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event as on
 
 from holdfast.effects import crash_point
 from holdfast.errors import Overloaded, StoreError
@@ -474,14 +473,11 @@ def test_any_history_has_one_order_without_gaps_or_repetitions(tmp_path_factory,
 def test_every_commit_of_the_journal_passes_its_crash_point(
     database: Database, make: Callable[..., Journal]
 ) -> None:
-    begun: list[str] = []
-
-    @on.listens_for(database._engine, "begin")
-    def _count(_: object) -> None:
-        begun.append(threading.current_thread().name)
-
+    seen: list[tuple[str, str]] = []
+    database._driver.set_trace_callback(lambda sql: seen.append((threading.current_thread().name, sql)))
     journal = make()
     journal.start()
     journal.put([event("a", 1)])
 
-    assert begun.count("journal") == 1
+    assert [sql for thread, sql in seen if thread == "journal"].count("BEGIN IMMEDIATE") == 1
+    assert [sql for _, sql in seen].count("COMMIT") == 1
