@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,11 +16,14 @@ from holdfast.store.database import Tx
 from holdfast.store.tables import journal as table
 from holdfast.store.tables import quarantine as quarantine_table
 
-# the hot statement goes to the driver as it is, all rows at once: SQLAlchemy would cost more than the insert
-_INSERT: Final = (
-    'INSERT INTO journal (seq, received, kind, source, id, "commit", body) VALUES (?, ?, ?, ?, ?, ?, ?) '
-    "ON CONFLICT (source, id) DO NOTHING"
-)
+# the hot statement goes to the driver as it is, many rows at once: a step each would hand the interpreter's
+# lock over for every row, and SQLAlchemy would cost more than the insert itself
+_ROWS: Final = 64
+_INSERT: Final = 'INSERT INTO journal (received, kind, source, id, "commit", body) VALUES '
+_INSERTS: Final = [
+    _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows) + " ON CONFLICT (source, id) DO NOTHING"
+    for rows in range(_ROWS + 1)
+]
 _HEAD: Final = "SELECT max(seq) FROM journal"
 #: A plain text binds three times as fast as a member of an enum.
 _KINDS: Final[Mapping[EntryKind, str]] = {kind: kind.value for kind in EntryKind}
@@ -39,17 +42,20 @@ class Quarantined:
 def append(tx: Tx, entries: Sequence[Entry], received: Millis) -> list[int]:
     """Write entries in order; the sequence number of each, 0 for one that is there already."""
     cursor: sqlite3.Cursor = tx.connection.cursor()  # type: ignore[assignment]
-    last = cursor.execute(_HEAD).fetchone()[0] or 0
-    seqs = range(last + 1, last + 1 + len(entries))
-    if _insert(cursor, seqs, entries, received) == len(entries):
-        return list(seqs)
-    # each duplicate left a gap: write the others again, without gaps
-    stored = {seq for (seq,) in cursor.execute("SELECT seq FROM journal WHERE seq > ?", (last,))}
-    cursor.execute("DELETE FROM journal WHERE seq > ?", (last,))
-    fresh = [entry for seq, entry in zip(seqs, entries, strict=True) if seq in stored]
-    _insert(cursor, seqs, fresh, received)
-    numbers = iter(seqs)
-    return [next(numbers) if seq in stored else 0 for seq in seqs]
+    stored = 0
+    for start in range(0, len(entries), _ROWS):
+        stored += _insert(cursor, entries[start : start + _ROWS], received)
+    if stored == len(entries):
+        last = cursor.lastrowid or 0
+        return list(range(last - stored + 1, last + 1))
+    # some were there: what was stored is in the order of the entries, so each is found as it comes
+    cursor.execute("SELECT source, id, seq FROM journal ORDER BY seq DESC LIMIT ?", (stored,))
+    rows = cursor.fetchall()
+    seqs = []
+    for entry in entries:
+        new = bool(rows) and rows[-1][:2] == (entry.source, entry.id)
+        seqs.append(rows.pop()[2] if new else 0)
+    return seqs
 
 
 def after(tx: Tx, seq: int, limit: int) -> list[Entry]:
@@ -139,13 +145,13 @@ def quarantined_count(tx: Tx) -> int:
     return int(tx.execute(select(func.count()).select_from(quarantine_table)).scalar() or 0)
 
 
-def _insert(cursor: sqlite3.Cursor, seqs: Iterable[int], entries: Sequence[Entry], received: Millis) -> int:
+def _insert(cursor: sqlite3.Cursor, entries: Sequence[Entry], received: Millis) -> int:
     """How many were not there yet."""
-    rows = [
-        (seq, received, _KINDS[entry.kind], entry.source, entry.id, entry.commit, entry.body)
-        for seq, entry in zip(seqs, entries, strict=False)
-    ]
-    return cursor.executemany(_INSERT, rows).rowcount
+    values: list[Any] = []
+    for entry in entries:
+        kind = _KINDS[entry.kind]
+        values += (received, kind, entry.source, entry.id, entry.commit, entry.body)
+    return cursor.execute(_INSERTS[len(entries)], values).rowcount
 
 
 def _entry(row: Any) -> Entry:

@@ -102,11 +102,12 @@ def test_a_number_is_never_given_twice(tx: Begin) -> None:
         assert again > 2
 
 
-Names = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("0123456789")), max_size=12)
+Few = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("0123456789")), max_size=12)
+Many = st.lists(st.tuples(st.just("a"), st.integers(0, 400).map(str)), min_size=60, max_size=200)
 
 
 @settings(max_examples=60)
-@given(st.lists(Names, max_size=6))
+@given(st.lists(Few | Many, max_size=6))
 def test_whatever_comes_twice_in_a_batch_or_over_batches_is_there_once(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, str]]]
 ) -> None:
