@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from holdfast.journal.commit import Ack
 from holdfast.journal.queue import SourceFull
-from holdfast.journal.writer import Ack, Journal
+from holdfast.journal.writer import Journal
 
 __all__ = ["Ack", "Journal", "SourceFull"]

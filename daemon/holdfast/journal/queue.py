@@ -79,18 +79,35 @@ class Waiting(Generic[G]):
         """Whether a group is there to be taken."""
         return bool(self._groups)
 
+    @property
+    def groups(self) -> int:
+        """How many groups are there to be taken."""
+        return len(self._groups)
+
+    def larger(self, entries: int, size: int) -> bool:
+        """Whether more than this waits, what is being committed included."""
+        return self._total.entries > entries or self._total.size > size
+
     def add(self, group: G) -> None:
         """Let a group wait, all of it or nothing; Overloaded or SourceFull when there is no room."""
         loads = group.loads
         try:
             self._check(loads)
         except Overloaded:
-            self.refused.update({source: load.entries for (source, _), load in loads.items()})
+            self.refuse(group)
             raise
         for (source, _), load in loads.items():
             self._total.add(load)
             self._sources.setdefault(source, Load()).add(load)
         self._groups.append(group)
+
+    def refuse(self, group: G) -> None:
+        """Count a group as refused."""
+        self.refused.update({source: load.entries for (source, _), load in group.loads.items()})
+
+    def put_back(self, groups: Sequence[G]) -> None:
+        """Groups that were taken wait again, before all others."""
+        self._groups.extendleft(reversed(groups))
 
     def take(self, max_entries: int, max_bytes: int) -> list[G]:
         """The oldest groups, up to these bounds, and at least one if any waits."""

@@ -71,7 +71,10 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the journal. `seq` is 0 until it is on disk; `body` is JSON."""
+    """One line of the journal. `seq` is 0 until it is on disk; `body` is JSON.
+
+    `event` is what the body of an event means, where it is at hand: it spares reading the body.
+    """
 
     kind: EntryKind
     source: str
@@ -80,6 +83,7 @@ class Entry:
     body: bytes
     received: Millis = 0
     seq: int = 0
+    event: Event | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,10 @@ _DEFECTS: Final = (
 Tx = Connection
 
 
+class Busy(StoreError):
+    """Somebody else writes, and the caller did not want to wait."""
+
+
 class Database:
     """One SQLite file, opened by one daemon at a time (and by any number of readers)."""
 
@@ -73,12 +77,15 @@ class Database:
         return database
 
     @contextlib.contextmanager
-    def begin(self, point: str) -> Iterator[Tx]:
+    def begin(self, point: str, *, wait: bool = True) -> Iterator[Tx]:
         """One write transaction: all of it is on disk when this returns, or none of it.
 
-        `point` is a registered crash point. Raises StoreError when the disk refuses.
+        `point` is a registered crash point. Raises StoreError when the disk refuses, and Busy when
+        another thread writes and the caller does not wait.
         """
-        with self._writing:
+        if not self._writing.acquire(blocking=wait):
+            raise Busy(f"{self.path} is being written by another thread: try again")
+        try:
             try:
                 self._driver.execute("BEGIN IMMEDIATE")
                 yield self._writer
@@ -93,6 +100,8 @@ class Database:
                     raise _explained(error, self.path) from error
                 raise
             strike(point, "after")
+        finally:
+            self._writing.release()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Tx]:

@@ -82,4 +82,4 @@ def _entry(sender: Sender, raw: Mapping[str, Json], place: int, *, cloudevent: b
             raise
         raise type(error)(f"Event {place} of the batch: {error.what}", error.fix) from error
     body = msgspec.json.encode(event)
-    return Entry(EntryKind.EVENT, event.source, event.id, sender.snapshot.commit, body)
+    return Entry(EntryKind.EVENT, event.source, event.id, sender.snapshot.commit, body, event=event)

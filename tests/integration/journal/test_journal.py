@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from holdfast.effects import crash_point
 from holdfast.errors import Overloaded, StoreError
-from holdfast.journal import Ack, Journal, SourceFull
+from holdfast.journal import Ack, Journal, SourceFull, writer
 from holdfast.model.events import Entry, EntryKind
 from holdfast.store import journal as rows
 from holdfast.store.database import Database
@@ -373,32 +373,122 @@ async def _many(journal: Journal, count: int) -> list[list[Ack]]:
     return await asyncio.gather(*(journal.append_async([event("a", number)]) for number in range(count)))
 
 
-def test_an_event_loop_is_woken_once_for_a_commit(database: Database, make: Callable[..., Journal]) -> None:
-    commits = Commits()
-    journal = make(on_commit=commits)
-    journal.start()
-    woken: list[object] = []
+class Woken:
+    """Counts how often another thread told an event loop of commits."""
 
-    async def main() -> list[list[Ack]]:
+    def __init__(self) -> None:
+        self.calls = 0
         loop = asyncio.get_running_loop()
         wake = loop.call_soon_threadsafe
 
         def count(callback: Callable[..., object], *arguments: object, **more: object) -> asyncio.Handle:
-            woken.append(callback)
+            self.calls += callback.__name__ == "_resolve_all"
             return wake(callback, *arguments, **more)
 
         loop.call_soon_threadsafe = count
-        return await asyncio.wait_for(_many(journal, 200), DEADLINE)
 
-    acks = asyncio.run(main())
+
+def test_an_event_loop_is_woken_once_for_a_commit(database: Database, make: Callable[..., Journal]) -> None:
+    commits = Commits()
+    journal = make(on_commit=commits)
+    journal.start()
+
+    async def main() -> tuple[list[list[Ack]], int]:
+        woken = Woken()
+        with HeldDisk(database) as disk:
+            many = asyncio.ensure_future(_many(journal, 200))
+            await asyncio.to_thread(until, lambda: journal.waiting() == 200 and not journal._waiting)
+            disk.free()
+            return await asyncio.wait_for(many, DEADLINE), woken.calls
+
+    acks, calls = asyncio.run(main())
 
     assert [ack.seq for group in acks for ack in group] == list(range(1, 201))
-    assert commits.wait_for(200)
-    assert (
-        len([callback for callback in woken if callback.__name__ == "_resolve_all"])
-        == len(commits.newest)
-        < 200
-    )
+    assert commits.newest == [200]
+    assert calls == 1
+
+
+def test_an_event_loop_commits_what_its_callers_brought_without_a_change_of_threads(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    committed: list[tuple[int, str]] = []
+    journal = make(on_commit=lambda seq: committed.append((seq, threading.current_thread().name)))
+    journal.start()
+
+    async def main() -> tuple[list[list[Ack]], int]:
+        woken = Woken()
+        return await asyncio.wait_for(_many(journal, 200), DEADLINE), woken.calls
+
+    acks, calls = asyncio.run(main())
+
+    assert [ack.seq for group in acks for ack in group] == list(range(1, 201))
+    assert committed == [(200, "MainThread")]
+    assert calls == 0
+
+
+def test_an_event_loop_is_not_kept_waiting_by_whoever_else_writes(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    journal = make()
+    journal.start()
+
+    async def main() -> tuple[bool, list[Ack]]:
+        with HeldDisk(database) as disk:
+            future = journal.append_async([event("a", 1)])
+            await asyncio.to_thread(until, lambda: not journal._waiting)
+            early = future.done()
+            disk.free()
+            return early, await asyncio.wait_for(future, DEADLINE)
+
+    assert asyncio.run(main()) == (False, [Ack(1, duplicate=False)])
+
+
+def test_much_at_once_and_a_slow_disk_are_left_to_the_thread(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    journal = make(on_commit=lambda _: names.append(threading.current_thread().name))
+    journal.start()
+
+    async def one(number: int) -> None:
+        await asyncio.wait_for(journal.append_async([event("a", number)]), DEADLINE)
+
+    async def main() -> None:
+        await one(1)
+        monkeypatch.setattr(writer, "SLOW", 0.0)
+        await one(2)
+        await one(3)
+        monkeypatch.setattr(writer, "SLOW", 1e9)
+        journal._not_here_before = 0.0
+        await one(4)
+        many = [event("b", number) for number in range(writer.HERE_ENTRIES + 1)]
+        await asyncio.wait_for(journal.append_async(many), DEADLINE)
+
+    asyncio.run(main())
+    journal.stop()
+
+    assert names == ["MainThread", "MainThread", "journal", "MainThread", "journal"]
+
+
+def test_a_loop_that_ends_and_one_that_begins_share_the_journal(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    journal = make()
+    journal.start()
+
+    async def hand_over(count: int) -> None:
+        for number in range(count):
+            journal.append_async([event("left", number)])
+
+    async def main() -> list[Ack]:
+        return await asyncio.wait_for(journal.append_async([event("a", 1)]), DEADLINE)
+
+    asyncio.run(hand_over(3))
+    acks = asyncio.run(main())
+    journal.stop()
+
+    assert not acks[0].duplicate
+    assert sorted(entry.source for entry in on_disk(database)) == ["a", "left", "left", "left"]
 
 
 def test_a_waiter_that_gave_up_is_no_matter(database: Database, make: Callable[..., Journal]) -> None:
