@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from holdfast.effects import crash_point
-from holdfast.errors import StoreError
+from holdfast.errors import HoldfastError, StoreError
 from holdfast.journal.queue import Loads
 from holdfast.journal.tail import Tail
 from holdfast.model.events import Entry
@@ -43,7 +43,8 @@ class Group:
     future: Future[list[Ack]] | asyncio.Future[list[Ack]]
 
 
-Result = list[Ack] | StoreError
+#: What became of a group: where its entries are, or why they are nowhere.
+Result = list[Ack] | HoldfastError
 
 
 class Committer:

@@ -101,6 +101,14 @@ class Waiting(Generic[G]):
             self._sources.setdefault(source, Load()).add(load)
         self._groups.append(group)
 
+    def fits(self, group: G) -> bool:
+        """Whether there is room for it."""
+        try:
+            self._check(group.loads)
+        except Overloaded:
+            return False
+        return True
+
     def refuse(self, group: G) -> None:
         """Count a group as refused."""
         self.refused.update({source: load.entries for (source, _), load in group.loads.items()})

@@ -12,12 +12,15 @@ from typing import Final
 
 import structlog
 
-from holdfast.errors import Overloaded, StoreError
+from holdfast.errors import Overloaded
 from holdfast.journal.commit import Ack, Committer, Group, Result
+from holdfast.journal.entrance import PATIENCE, Entrance, ahead
+from holdfast.journal.pace import Pace
 from holdfast.journal.queue import Waiting, weigh
 from holdfast.journal.tail import Tail
 from holdfast.model.events import Entry
 from holdfast.model.values import Millis
+from holdfast.store import journal as rows
 from holdfast.store.database import Busy, Database
 
 #: One transaction holds at most this much, so that a flood delays nobody for long.
@@ -32,6 +35,10 @@ LINGER: Final = 50e-6
 #: A commit that took longer, in seconds, is left to the thread for a while: the disk has hiccups.
 SLOW: Final = 0.05
 RECOVERY: Final = 1.0
+
+#: Timers of a loop may be early by so many seconds.
+_LATE: Final = 0.02
+_CLOSED: Final = "the daemon is starting or stopping and takes nothing: try again soon"
 
 _log: Final = structlog.get_logger()
 _Future = Future[list[Ack]] | asyncio.Future[list[Ack]]
@@ -48,6 +55,9 @@ class Journal:
     An event loop commits what its callers handed over itself, which spares two changes of threads;
     the thread takes everything else, and whatever would keep a loop waiting: another thread writes,
     much is to be written, or the disk is slow.
+
+    With a `pace` events are bounded until `decided` is told of them: a source that is ahead of the
+    decisions is slowed down, and then refused. `elapsed` is its clock, in seconds.
     """
 
     def __init__(
@@ -58,9 +68,13 @@ class Journal:
         on_commit: Callable[[int], None],
         max_waiting: int = 20_000,
         max_bytes: int = WAITING_BYTES,
+        pace: Pace | None = None,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._db = db
         self._on_commit = on_commit
         self._waiting: Waiting[Group] = Waiting(max_waiting, max_bytes)
+        self._entrance = Entrance(self._waiting, pace, elapsed)
         self._tail = Tail()
         self._committer = Committer(db, clock, self._tail)
         self._changed = threading.Condition(threading.Lock())
@@ -75,6 +89,8 @@ class Journal:
     def start(self) -> None:
         """Begin to write; raises StoreError when the journal cannot be read."""
         self._committer.start()
+        with self._db.read() as tx:
+            self._entrance.inherit(rows.cursor(tx), rows.head(tx))
         self._open = True
         self._thread.start()
 
@@ -82,7 +98,9 @@ class Journal:
         """Take nothing more, write what waits, and end."""
         with self._changed:
             self._open = False
+            held = self._entrance.close()
             self._changed.notify()
+        _settle(held, [Overloaded(_CLOSED)] * len(held), None)
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -97,7 +115,8 @@ class Journal:
         """The same for a caller on an event loop, which may commit it itself, with what others bring."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Ack]] = loop.create_future()
-        self._add(Group(entries, weigh(entries), future), loop)
+        if not self._add(Group(entries, weigh(entries), future), loop):
+            loop.call_later(PATIENCE + _LATE, self._refuse_late)
         return future
 
     def put(self, entries: Sequence[Entry]) -> list[Ack]:
@@ -108,6 +127,14 @@ class Journal:
         """The next entries from memory for the one who follows the journal; None: read the store."""
         return self._tail.take(after, limit)
 
+    def decided(self, cursor: int) -> None:
+        """Everything up to this sequence number is decided on; called on any thread."""
+        with self._changed:
+            let_in = self._entrance.decided(cursor)
+        for loop in {group.future.get_loop() for group in let_in if isinstance(group.future, asyncio.Future)}:
+            with contextlib.suppress(RuntimeError):  # a loop that is closed waits for nothing
+                loop.call_soon_threadsafe(self._turn, loop)
+
     def waiting(self) -> int:
         """How many entries wait for their commit now."""
         return len(self._waiting)
@@ -117,16 +144,24 @@ class Journal:
         with self._changed:
             return dict(self._waiting.refused)
 
-    def _add(self, group: Group, loop: asyncio.AbstractEventLoop | None) -> None:
+    def _add(self, group: Group, loop: asyncio.AbstractEventLoop | None) -> bool:
+        """Whether it waits for its commit; else it is held back."""
         with self._changed:
             if not self._open:
-                raise Overloaded("the daemon is starting or stopping and takes nothing: try again soon")
-            self._waiting.add(group)
+                raise Overloaded(_CLOSED)
+            if not self._entrance.enter(group, patient=loop is not None):
+                return False
             if loop is None:
                 self._changed.notify()
             elif self._next_on is not loop:
                 self._next_on = loop
                 loop.call_soon(self._turn, loop)
+            return True
+
+    def _refuse_late(self) -> None:
+        with self._changed:
+            late = self._entrance.late()
+        _settle(late, [ahead(group) for group in late], None)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """On a loop: commit what waits, or see to it that somebody does."""
@@ -185,7 +220,7 @@ class Journal:
             except Exception:  # noqa: BLE001 - what is on disk stays, whoever is told of it
                 _log.exception("nobody was told of a commit", seq=newest)
         with self._changed:
-            self._waiting.release(groups)
+            self._entrance.settled(groups, results)
             self._busy = False
             if self._waiting or not self._open:
                 self._changed.notify()
@@ -217,7 +252,7 @@ def _resolve_all(settled: Sequence[tuple[asyncio.Future[list[Ack]], Result]]) ->
 
 
 def _resolve(future: _Future, result: Result) -> None:
-    if isinstance(result, StoreError):
+    if isinstance(result, Exception):
         future.set_exception(result)
     else:
         future.set_result(result)

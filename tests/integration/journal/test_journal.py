@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from holdfast.effects import crash_point
 from holdfast.errors import Overloaded, StoreError
-from holdfast.journal import Ack, Journal, SourceFull, writer
+from holdfast.journal import Ack, Journal, SourceFull, entrance, writer
+from holdfast.journal.pace import Pace
 from holdfast.model.events import Entry, EntryKind
 from holdfast.store import journal as rows
 from holdfast.store.database import Database
@@ -571,3 +572,102 @@ def test_every_commit_of_the_journal_passes_its_crash_point(
 
     assert [sql for thread, sql in seen if thread == "journal"].count("BEGIN IMMEDIATE") == 1
     assert [sql for _, sql in seen].count("COMMIT") == 1
+
+
+def test_whoever_follows_the_journal_gets_entries_from_memory_as_they_are_on_disk(
+    database: Database, make: Callable[..., Journal], clock
+) -> None:
+    followed: list[Entry] = []
+    journal = make(on_commit=lambda seq: followed.extend(journal.take(seq - 1, 100) or ()))
+    journal.start()
+    early = journal.take(0, 10)
+    for number in range(5):
+        clock.now += 1
+        journal.put([event("a", number), event("a", number)])
+    rest = journal.take(5, 10)
+
+    assert early is None
+    assert followed == on_disk(database)
+    assert len(followed) == 5
+    assert rest == ()
+
+
+def paced(make: Callable[..., Journal]) -> Journal:
+    """A journal whose bound a first source has used up, at a time that stands still."""
+    journal = make(pace=Pace(), elapsed=lambda: 0.0)
+    journal.start()
+
+    def fill() -> None:
+        for number in range(10_000):
+            journal.put([event("noisy", f"{number}.{part}") for part in range(100)])
+
+    with pytest.raises(SourceFull):
+        fill()
+    return journal
+
+
+def test_what_is_held_back_is_taken_when_decisions_were_made(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    journal = paced(make)
+    head = len(on_disk(database))
+
+    async def main() -> tuple[bool, list[Ack]]:
+        future = journal.append_async([event("noisy", "late")])
+        quiet = journal.append_async([event("quiet", 1)])
+        await asyncio.wait_for(quiet, DEADLINE)
+        early = future.done()
+        await asyncio.to_thread(journal.decided, head)
+        return early, await asyncio.wait_for(future, DEADLINE)
+
+    early, acks = asyncio.run(main())
+
+    assert not early
+    assert acks == [Ack(head + 2, duplicate=False)]
+
+
+def test_what_is_held_back_for_too_long_is_refused(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 0.01)
+    monkeypatch.setattr(entrance, "PATIENCE", 0.0)
+    journal = paced(make)
+    head, before = len(on_disk(database)), journal.refused()["noisy"]
+
+    async def main() -> None:
+        await asyncio.wait_for(journal.append_async([event("noisy", "late")]), DEADLINE)
+
+    with pytest.raises(SourceFull, match="source noisy are not decided on"):
+        asyncio.run(main())
+
+    assert journal.refused() == {"noisy": before + 1}
+    assert len(on_disk(database)) == head
+
+
+def test_what_is_held_back_is_told_when_the_journal_stops(make: Callable[..., Journal]) -> None:
+    journal = paced(make)
+
+    async def main() -> None:
+        future = journal.append_async([event("noisy", "late")])
+        await asyncio.to_thread(journal.stop)
+        await asyncio.wait_for(future, DEADLINE)
+
+    with pytest.raises(Overloaded, match="starting or stopping"):
+        asyncio.run(main())
+
+
+def test_what_the_last_life_left_undecided_bounds_the_next(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    before = make()
+    before.start()
+    before.put([event("a", number) for number in range(4_000)])
+    before.stop()
+    after = make(pace=Pace(), elapsed=lambda: 0.0)
+    after.start()
+    after.put([event("a", f"again {number}") for number in range(40)])
+    with pytest.raises(SourceFull):
+        after.put([event("a", f"more {number}") for number in range(2_000)])
+    after.decided(4_040)
+
+    assert len(after.put([event("a", f"more {number}") for number in range(1_500)])) == 1_500
