@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+import msgspec
 import structlog
 
 from holdfast.effects import crash_point
@@ -25,8 +26,7 @@ POINT: Final = crash_point("journal.append")
 _log: Final = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(msgspec.Struct, frozen=True, gc=False):
     """An entry is on disk: `seq` is its place in the order. A duplicate was there already; its
     `seq` is 0."""
 
@@ -62,7 +62,7 @@ class Committer:
         with self._db.read() as tx:
             self._received = rows.last_received(tx)
 
-    def commit(self, groups: Sequence[Group], *, wait: bool) -> list[Result]:
+    def write(self, groups: Sequence[Group], *, wait: bool) -> list[Result]:
         """What became of each group, in one transaction if that can be. Busy, and nothing was done,
         when another thread writes and this one is not to wait."""
         entries = [entry for group in groups for entry in group.entries]
@@ -97,7 +97,7 @@ class Committer:
     def _separately(self, groups: Sequence[Group], error: Exception) -> list[Result]:
         """An entry that cannot be written must not take its neighbours with it."""
         if len(groups) > 1:
-            return [result for group in groups for result in self.commit([group], wait=True)]
+            return [result for group in groups for result in self.write([group], wait=True)]
         _log.error("an entry cannot be stored", source=groups[0].entries[0].source, exc_info=error)
         return [StoreError(f"the entry cannot be stored ({type(error).__name__}): see the log")]
 

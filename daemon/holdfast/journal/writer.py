@@ -212,7 +212,7 @@ class Journal:
             return self._take(BATCH_ENTRIES, BATCH_BYTES)
 
     def _commit(self, groups: Sequence[Group], here: asyncio.AbstractEventLoop | None) -> None:
-        results = self._committer.commit(groups, wait=here is None)
+        results = self._committer.write(groups, wait=here is None)
         newest = max((ack.seq for result in results if isinstance(result, list) for ack in result), default=0)
         if newest:
             try:
