@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,8 +25,6 @@ _INSERTS: Final = [
     for rows in range(_ROWS + 1)
 ]
 _HEAD: Final = "SELECT max(seq) FROM journal"
-#: A plain text binds three times as fast as a member of an enum.
-_KINDS: Final[Mapping[EntryKind, str]] = {kind: kind.value for kind in EntryKind}
 _CURSOR: Final = "cursor"
 
 
@@ -149,8 +147,7 @@ def _insert(cursor: sqlite3.Cursor, entries: Sequence[Entry], received: Millis) 
     """How many were not there yet."""
     values: list[Any] = []
     for entry in entries:
-        kind = _KINDS[entry.kind]
-        values += (received, kind, entry.source, entry.id, entry.commit, entry.body)
+        values += (received, str(entry.kind), entry.source, entry.id, entry.commit, entry.body)
     return cursor.execute(_INSERTS[len(entries)], values).rowcount
 
 

@@ -21,10 +21,11 @@ from holdfast.model.records import Reading
 from holdfast.model.snapshot import AuthScheme, Snapshot
 from holdfast.model.values import Json, Millis, Secret
 from holdfast.sense.auth import STRANGER, authenticate, is_local
+from holdfast.sense.draft import Sender
 from holdfast.web.answer import Answer, answer, answer_for, no_page, page, wrong_method
 from holdfast.web.complaints import Complaints
 from holdfast.web.metrics import metrics_page
-from holdfast.web.reading import Sender, body_limit, entries_of
+from holdfast.web.reading import body_limit, entries_of
 from holdfast.web.request import Budget, Disconnected, headers_of, read_body, source_name
 
 #: A commit that takes longer is not waited for: the sender tries again, and finds a duplicate.

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from holdfast.model.events import Event
 from holdfast.model.snapshot import Cast, FieldType, Mapped, Snapshot, Source, SourceKind
 from holdfast.model.values import Json
+from holdfast.sense.draft import Sender
 from holdfast.sense.refusal import Refused
-from holdfast.web.reading import Sender, entries_of
+from holdfast.web.reading import entries_of
 
 SNAPSHOT = Snapshot("c0ffee", events={"typed": {"data.n": FieldType("float"), "data.s": FieldType("str")}})
 SOURCES = (
