@@ -32,6 +32,10 @@ class Load:
         self.entries += sign * other.entries
         self.size += sign * other.size
 
+    def exceeds(self, more: Load, bound: Load) -> bool:
+        """Whether it would, with more, be over a bound."""
+        return self.entries + more.entries > bound.entries or self.size + more.size > bound.size
+
 
 #: Loads by source, and whether they are events.
 Loads = Mapping[tuple[str, bool], Load]
@@ -66,7 +70,10 @@ class Waiting(Generic[G]):
     """
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
+        share = Load(max_entries // _SHARE, max_bytes // _SHARE)
         self._bound = Load(max_entries, max_bytes)
+        self._reserve = Load(max_entries + share.entries, max_bytes + share.size)
+        self._share = share
         self._groups: deque[G] = deque()
         self._total = Load()
         self._sources: dict[str, Load] = {}
@@ -140,26 +147,19 @@ class Waiting(Generic[G]):
                     del self._sources[source]
 
     def _check(self, loads: Loads) -> None:
-        more = Load()
-        for load in loads.values():
+        more, events = Load(), False
+        for (_, is_event), load in loads.items():
             more.add(load)
-        reserve = not any(is_event for _, is_event in loads)
-        if self._over(self._total, more, self._bound, extra=reserve):
+            events = events or is_event
+        if self._total.exceeds(more, self._bound if events else self._reserve):
             raise Overloaded(
                 f"{self._total.entries:,} entries wait to be written, and no more are taken: try again soon"
             )
-        share = Load(self._bound.entries // _SHARE, self._bound.size // _SHARE)
         for (source, is_event), load in loads.items():
-            have = self._sources.get(source)
+            have = self._sources.get(source) if is_event else None
             # with nothing waiting a source may send one group of any size that the whole room holds
-            if is_event and have is not None and self._over(have, load, share):
+            if have is not None and have.exceeds(load, self._share):
                 raise SourceFull(
                     f"{have.entries:,} events of source {source} wait to be written, and no more of it are "
                     "taken: send slower, or more events at once"
                 )
-
-    @staticmethod
-    def _over(have: Load, more: Load, bound: Load, *, extra: bool = False) -> bool:
-        entries = bound.entries + (bound.entries // _SHARE if extra else 0)
-        size = bound.size + (bound.size // _SHARE if extra else 0)
-        return have.entries + more.entries > entries or have.size + more.size > size
