@@ -104,6 +104,17 @@ def test_a_source_with_little_is_taken_even_while_nothing_is_decided() -> None:
     assert not road.send("large", 1000)
 
 
+def test_a_source_with_little_is_taken_however_slow_the_decisions_are() -> None:
+    road = Road(20)
+    for _ in range(50):
+        road.send("noisy", 30)
+        road.decide(1.0)
+    taken = [road.send("quiet") for _ in range(LITTLE + 1)]
+
+    assert road.pace.rate == pytest.approx(20, rel=0.1)
+    assert taken == [True] * LITTLE + [False]
+
+
 def test_decisions_that_stop_are_noticed_before_their_speed_is() -> None:
     road = Road(0)
     for _ in range(LITTLE + 10):
