@@ -6,8 +6,9 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
+import msgspec
 import typer
 
 from holdfast.cli.door import EXIT_CODES, Command
@@ -77,14 +78,17 @@ def _parameter(item: Any) -> str:
 def _keys(name: str, kind: type) -> Iterator[str]:
     yield from (f"### {name}", "", inspect.cleandoc(kind.__doc__ or ""), "", "| key | value |", "|---|---|")
     hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        yield f"| `{field.name}` | {_value(hints[field.name])} |"
+    yield from (f"| `{key}` | {_value(hint)} |" for key, hint in hints.items())
     yield ""
+
+
+def _has_keys(hint: Any) -> TypeGuard[type]:
+    return isinstance(hint, type) and (dataclasses.is_dataclass(hint) or issubclass(hint, msgspec.Struct))
 
 
 def _value(hint: Any) -> str:
     """A type as JSON people call it."""
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+    if _has_keys(hint):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
@@ -125,7 +129,7 @@ def _all_types(found: dict[str, type]) -> dict[str, type]:
 
 
 def _inside(hint: Any) -> Iterator[type]:
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+    if _has_keys(hint):
         yield hint
     for inner in typing.get_args(hint):
         yield from _inside(inner)

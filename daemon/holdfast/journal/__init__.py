@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from holdfast.journal.commit import Ack
+from holdfast.journal.pace import Pace
 from holdfast.journal.queue import SourceFull
-from holdfast.journal.writer import Ack, Journal
+from holdfast.journal.writer import Journal
 
-__all__ = ["Ack", "Journal", "SourceFull"]
+__all__ = ["Ack", "Journal", "Pace", "SourceFull"]

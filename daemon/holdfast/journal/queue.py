@@ -32,6 +32,10 @@ class Load:
         self.entries += sign * other.entries
         self.size += sign * other.size
 
+    def exceeds(self, more: Load, bound: Load) -> bool:
+        """Whether it would, with more, be over a bound."""
+        return self.entries + more.entries > bound.entries or self.size + more.size > bound.size
+
 
 #: Loads by source, and whether they are events.
 Loads = Mapping[tuple[str, bool], Load]
@@ -66,7 +70,10 @@ class Waiting(Generic[G]):
     """
 
     def __init__(self, max_entries: int, max_bytes: int) -> None:
+        share = Load(max_entries // _SHARE, max_bytes // _SHARE)
         self._bound = Load(max_entries, max_bytes)
+        self._reserve = Load(max_entries + share.entries, max_bytes + share.size)
+        self._share = share
         self._groups: deque[G] = deque()
         self._total = Load()
         self._sources: dict[str, Load] = {}
@@ -79,18 +86,43 @@ class Waiting(Generic[G]):
         """Whether a group is there to be taken."""
         return bool(self._groups)
 
+    @property
+    def groups(self) -> int:
+        """How many groups are there to be taken."""
+        return len(self._groups)
+
+    def larger(self, entries: int, size: int) -> bool:
+        """Whether more than this waits, what is being committed included."""
+        return self._total.entries > entries or self._total.size > size
+
     def add(self, group: G) -> None:
         """Let a group wait, all of it or nothing; Overloaded or SourceFull when there is no room."""
         loads = group.loads
         try:
             self._check(loads)
         except Overloaded:
-            self.refused.update({source: load.entries for (source, _), load in loads.items()})
+            self.refuse(group)
             raise
         for (source, _), load in loads.items():
             self._total.add(load)
             self._sources.setdefault(source, Load()).add(load)
         self._groups.append(group)
+
+    def fits(self, group: G) -> bool:
+        """Whether there is room for it."""
+        try:
+            self._check(group.loads)
+        except Overloaded:
+            return False
+        return True
+
+    def refuse(self, group: G) -> None:
+        """Count a group as refused."""
+        self.refused.update({source: load.entries for (source, _), load in group.loads.items()})
+
+    def put_back(self, groups: Sequence[G]) -> None:
+        """Groups that were taken wait again, before all others."""
+        self._groups.extendleft(reversed(groups))
 
     def take(self, max_entries: int, max_bytes: int) -> list[G]:
         """The oldest groups, up to these bounds, and at least one if any waits."""
@@ -115,26 +147,19 @@ class Waiting(Generic[G]):
                     del self._sources[source]
 
     def _check(self, loads: Loads) -> None:
-        more = Load()
-        for load in loads.values():
+        more, events = Load(), False
+        for (_, is_event), load in loads.items():
             more.add(load)
-        reserve = not any(is_event for _, is_event in loads)
-        if self._over(self._total, more, self._bound, extra=reserve):
+            events = events or is_event
+        if self._total.exceeds(more, self._bound if events else self._reserve):
             raise Overloaded(
                 f"{self._total.entries:,} entries wait to be written, and no more are taken: try again soon"
             )
-        share = Load(self._bound.entries // _SHARE, self._bound.size // _SHARE)
         for (source, is_event), load in loads.items():
-            have = self._sources.get(source)
+            have = self._sources.get(source) if is_event else None
             # with nothing waiting a source may send one group of any size that the whole room holds
-            if is_event and have is not None and self._over(have, load, share):
+            if have is not None and have.exceeds(load, self._share):
                 raise SourceFull(
                     f"{have.entries:,} events of source {source} wait to be written, and no more of it are "
                     "taken: send slower, or more events at once"
                 )
-
-    @staticmethod
-    def _over(have: Load, more: Load, bound: Load, *, extra: bool = False) -> bool:
-        entries = bound.entries + (bound.entries // _SHARE if extra else 0)
-        size = bound.size + (bound.size // _SHARE if extra else 0)
-        return have.entries + more.entries > entries or have.size + more.size > size

@@ -1,1 +1,1 @@
-"""The nouns that travel between rooms: frozen dataclasses and closed vocabularies, nothing else."""
+"""The nouns that travel between rooms: frozen dataclasses, frozen structs and closed vocabularies."""

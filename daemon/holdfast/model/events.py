@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from holdfast.model.values import Fact, Json, Millis, Severity, Trust
 
+# What is made anew for every event is a frozen struct, not a frozen dataclass: it is ten times as cheap.
+# None of them is part of a cycle, so the garbage collector need not look at them.
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+
+class Provenance(msgspec.Struct, frozen=True, gc=False):
     """Why an event is believed: which credential it showed, and which config commit read it."""
 
     auth: str
@@ -17,8 +21,7 @@ class Provenance:
     commit: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One normalised signal.
 
     `(source, id)` is unique: a second arrival is acknowledged and not processed again. `time` is the
@@ -36,7 +39,7 @@ class Event:
     provenance: Provenance
     service: str | None = None
     host: str | None = None
-    data: dict[str, Json] = field(default_factory=dict)
+    data: dict[str, Json] = msgspec.field(default_factory=dict)
 
     def fact(self) -> Fact:
         """The view that conditions see; `service` and `host` are null, not missing, when absent."""
@@ -69,9 +72,11 @@ class EntryKind(StrEnum):
     ENGINE = "engine"  # body: EngineNews, the matching engine failed, came back or was given up
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the journal. `seq` is 0 until it is on disk; `body` is JSON."""
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One line of the journal. `seq` is 0 until it is on disk; `body` is JSON.
+
+    `event` is what the body of an event means, where it is at hand: it spares reading the body.
+    """
 
     kind: EntryKind
     source: str
@@ -80,6 +85,7 @@ class Entry:
     body: bytes
     received: Millis = 0
     seq: int = 0
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -283,5 +283,7 @@ def _respond(work: Work) -> None:
 
 def _event(entry: Entry) -> Event:
     """The journal's word on when an event was received counts, not the door's."""
-    event = _EVENTS.decode(entry.body)
-    return event if event.received == entry.received else replace(event, received=entry.received)
+    event = entry.event or _EVENTS.decode(entry.body)
+    return (
+        event if event.received == entry.received else msgspec.structs.replace(event, received=entry.received)
+    )

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from holdfast.model.events import Event
 from holdfast.model.snapshot import Snapshot, Source
 from holdfast.model.values import Json, Millis
-from holdfast.sense.draft import Draft, Reading, finish, nobody
+from holdfast.sense.draft import Draft, Sender, finish, nobody
 from holdfast.sense.normalise import as_data, read_time
 from holdfast.sense.payload import kind_of, read_json
 from holdfast.sense.refusal import Refused, Unprocessable, Unsupported
@@ -56,24 +56,29 @@ def normalise_cloudevent(
     Extension attributes, and the CloudEvent's source as `ce_source`, stand beside its data.
     Raises Unprocessable.
     """
+    return read_cloudevent(raw, Sender(source, snapshot, received, auth, unknown))
+
+
+def read_cloudevent(raw: Mapping[str, Json], sender: Sender) -> Event:
+    """The same for whoever reads many events."""
     version = raw.get("specversion")
     if not isinstance(version, str) or not version.startswith("1."):
         raise Unprocessable("The CloudEvent is not of version 1.0.", 'Send "specversion": "1.0".')
     origin, own_id = _required(raw, "source"), _required(raw, "id")
     extra: dict[str, Json] = {name: value for name, value in raw.items() if name not in _ATTRIBUTES}
     extra["ce_source"] = origin
-    if source.type is not None:
+    if sender.source.type is not None:
         extra["type"] = raw.get("type")
     draft = Draft(
         raw=None,
         id=f"{origin}#{own_id}",
-        type=_required(raw, "type") if source.type is None else None,
+        type=_required(raw, "type") if sender.source.type is None else None,
         time=read_time(raw.get("time")),
         severity=raw.get("severity"),
         subject=raw.get("subject"),
         data={**extra, **_data(raw)},
     )
-    return finish(draft, Reading(source, snapshot, received, auth, unknown))
+    return finish(draft, sender)
 
 
 def _required(raw: Mapping[str, Json], name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -30,8 +30,7 @@ _SEVERITIES: Final[Mapping[str, Severity]] = {str(item): item for item in Severi
 _RANKS: Final[Mapping[Severity, int]] = {item: item.rank for item in Severity}
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """The fields of an event as they were read; None is a field that was not sent.
 
     `raw` is the whole input: its digest is the id of an event that bears none.
@@ -45,28 +44,28 @@ class Draft:
     subject: Json = None
     service: Json = None
     host: Json = None
-    data: dict[str, Json] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Under which circumstances an input is read. `unknown` is told each name of a service or
-    host that the estate does not have."""
-
-    source: Source
-    snapshot: Snapshot
-    received: Millis
-    auth: str
-    unknown: Callable[[str], None]
+    data: dict[str, Json] = msgspec.field(default_factory=dict)
 
 
 def nobody(name: str) -> None:
     """Is told a name, and does not care."""
 
 
-def finish(draft: Draft, reading: Reading) -> Event:
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent an input, and how it is read. `unknown` is told each name of a service or
+    host that the estate does not have."""
+
+    source: Source
+    snapshot: Snapshot
+    received: Millis
+    auth: str
+    unknown: Callable[[str], None] = nobody
+
+
+def finish(draft: Draft, sender: Sender) -> Event:
     """The event; raises Unprocessable naming the first field that is wrong."""
-    source, snapshot, received = reading.source, reading.snapshot, reading.received
+    source, snapshot, received = sender.source, sender.snapshot, sender.received
     kind = _type(source, draft.type)
     declared = snapshot.events.get(kind)
     return Event(
@@ -77,9 +76,9 @@ def finish(draft: Draft, reading: Reading) -> Event:
         received=received,
         severity=_severity(draft.severity, source),
         subject=_subject(draft.subject) or source.name,
-        provenance=Provenance(reading.auth, source.trust, snapshot.commit),
-        service=_known(draft.service, source.service, snapshot.services, reading),
-        host=_known(draft.host, source.host, snapshot.hosts, reading),
+        provenance=Provenance(sender.auth, source.trust, snapshot.commit),
+        service=_known(draft.service, source.service, snapshot.services, sender),
+        host=_known(draft.host, source.host, snapshot.hosts, sender),
         data=draft.data if declared is None else _conform(draft.data, kind, declared),
     )
 
@@ -132,7 +131,9 @@ def _severity(value: Json, source: Source) -> Severity:
             f"The severity is {kind_of(value)} that is none of the four.",
             f"Send one of {', '.join(_SEVERITIES)}, or give the source's map a table.",
         )
-    return said if _RANKS[said] <= _RANKS[source.max_severity] else source.max_severity
+    most = source.max_severity
+    # looking an enum up takes longer than the rest
+    return said if most is Severity.CRITICAL or _RANKS[said] <= _RANKS[most] else most
 
 
 def _subject(value: Json) -> str:
@@ -145,13 +146,13 @@ def _subject(value: Json) -> str:
     return "".join(char if char.isprintable() else " " for char in text).strip()
 
 
-def _known(value: Json, otherwise: str | None, estate: Mapping[str, object], reading: Reading) -> str | None:
+def _known(value: Json, otherwise: str | None, estate: Mapping[str, object], sender: Sender) -> str | None:
     """A name that the estate has; a name that it does not have is told, and is none."""
     if value is None:
         return otherwise
     if isinstance(value, str) and value in estate:
         return value
-    reading.unknown(str(value)[:MAX_NAME])
+    sender.unknown(str(value)[:MAX_NAME])
     return None
 
 

@@ -9,7 +9,7 @@ from holdfast.model.events import Event
 from holdfast.model.snapshot import Cast, Snapshot, Source
 from holdfast.model.values import Json, Millis
 from holdfast.sense.cast import moment
-from holdfast.sense.draft import Draft, Reading, finish, nobody
+from holdfast.sense.draft import Draft, Sender, finish, nobody
 from holdfast.sense.mapping import place, read, steps
 from holdfast.sense.payload import kind_of
 from holdfast.sense.refusal import Unprocessable
@@ -31,9 +31,14 @@ def normalise(
 
     Raises Unprocessable where a field is not what the map or the event type declares.
     """
+    return read_plain(raw, Sender(source, snapshot, received, auth, unknown))
+
+
+def read_plain(raw: Mapping[str, Json], sender: Sender) -> Event:
+    """The same for whoever reads many events."""
+    source = sender.source
     document = raw if isinstance(raw, dict) else dict(raw)
-    draft = _mapped(source, document) if source.map else _plain(source, document)
-    return finish(draft, Reading(source, snapshot, received, auth, unknown))
+    return finish(_mapped(source, document) if source.map else _plain(source, document), sender)
 
 
 def read_time(value: Json) -> Millis | None:
@@ -58,7 +63,7 @@ def as_data(value: Json) -> dict[str, Json]:
 
 def _plain(source: Source, raw: dict[str, Json]) -> Draft:
     """Names that are not known go to the data: a sender describes, and never chooses a target."""
-    extra = {name: value for name, value in raw.items() if name not in _NAMES}
+    extra = {} if raw.keys() <= _NAMES else {name: raw[name] for name in raw if name not in _NAMES}
     data = as_data(raw.get("data"))
     if source.type is not None and "type" in raw:
         extra["type"] = raw["type"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -35,6 +36,11 @@ def read_events(body: bytes | bytearray) -> list[dict[str, Json]]:
     raws = _split(body)
     if len(raws) > MAX_EVENTS:
         raise TooLarge(f"The batch has {len(raws):,} events.", f"Send at most {MAX_EVENTS:,} at once.")
+    if all(map(_within_bounds, raws)):
+        with contextlib.suppress(Refused):  # which of them it is, is said below
+            values = _decode(body)
+            if isinstance(values, list) and all(isinstance(value, dict) for value in values):
+                return cast("list[dict[str, Json]]", values)
     return [_member(raw, place) for place, raw in enumerate(raws, 1)]
 
 
@@ -44,9 +50,15 @@ def read_json(body: bytes | bytearray) -> Json:
         raise TooLarge(f"The event has {len(body):,} bytes.", f"Send at most {MAX_EVENT:,} bytes per event.")
     _check_values(body)
     value = _decode(body)
-    if len(body) > _SMALL or body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+    if not _within_bounds(body):
         _check(value)
     return value
+
+
+def _within_bounds(body: bytes | bytearray | msgspec.Raw) -> bool:
+    """Whether it is so small that nothing in it can be too large, too many or too deep."""
+    text = bytes(body)
+    return len(text) <= _SMALL and text.count(b"[") + text.count(b"{") <= MAX_DEPTH
 
 
 def _decode(body: bytes | bytearray | msgspec.Raw) -> Json:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from holdfast.model.events import Entry, EntryKind
 from holdfast.model.values import Millis
@@ -15,11 +16,15 @@ from holdfast.store.database import Tx
 from holdfast.store.tables import journal as table
 from holdfast.store.tables import quarantine as quarantine_table
 
-# the hot statement goes to the driver as it is: SQLAlchemy Core would cost more than the insert itself
-_INSERT: Final = (
-    'INSERT INTO journal (received, kind, source, id, "commit", body) VALUES (?, ?, ?, ?, ?, ?) '
-    "ON CONFLICT (source, id) DO NOTHING RETURNING seq"
-)
+# the hot statement goes to the driver as it is, many rows at once: a step each would hand the interpreter's
+# lock over for every row, and SQLAlchemy would cost more than the insert itself
+_ROWS: Final = 64
+_INSERT: Final = 'INSERT INTO journal (received, kind, source, id, "commit", body) VALUES '
+_INSERTS: Final = [
+    _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * rows) + " ON CONFLICT (source, id) DO NOTHING"
+    for rows in range(_ROWS + 1)
+]
+_HEAD: Final = "SELECT max(seq) FROM journal"
 _CURSOR: Final = "cursor"
 
 
@@ -34,21 +39,21 @@ class Quarantined:
 
 def append(tx: Tx, entries: Sequence[Entry], received: Millis) -> list[int]:
     """Write entries in order; the sequence number of each, 0 for one that is there already."""
-    numbers = []
+    cursor: sqlite3.Cursor = tx.connection.cursor()  # type: ignore[assignment]
+    stored = 0
+    for start in range(0, len(entries), _ROWS):
+        stored += _insert(cursor, entries[start : start + _ROWS], received)
+    if stored == len(entries):
+        last = cursor.lastrowid or 0
+        return list(range(last - stored + 1, last + 1))
+    # some were there: what was stored is in the order of the entries, so each is found as it comes
+    cursor.execute("SELECT source, id, seq FROM journal ORDER BY seq DESC LIMIT ?", (stored,))
+    rows = cursor.fetchall()
+    seqs = []
     for entry in entries:
-        row = tx.exec_driver_sql(
-            _INSERT,
-            (
-                received,
-                str(entry.kind),
-                entry.source,
-                entry.id,
-                entry.commit,
-                entry.body,
-            ),
-        ).first()
-        numbers.append(0 if row is None else int(row[0]))
-    return numbers
+        new = bool(rows) and rows[-1][:2] == (entry.source, entry.id)
+        seqs.append(rows.pop()[2] if new else 0)
+    return seqs
 
 
 def after(tx: Tx, seq: int, limit: int) -> list[Entry]:
@@ -83,8 +88,7 @@ def latest(tx: Tx, limit: int, kind: EntryKind | None = None) -> list[Entry]:
 
 def head(tx: Tx) -> int:
     """The newest sequence number; 0 for an empty journal."""
-    row = tx.execute(text("SELECT max(seq) FROM journal")).scalar()
-    return int(row or 0)
+    return int(tx.exec_driver_sql(_HEAD).scalar() or 0)
 
 
 def last_received(tx: Tx) -> Millis:
@@ -137,6 +141,14 @@ def quarantined(tx: Tx, limit: int) -> list[Quarantined]:
 def quarantined_count(tx: Tx) -> int:
     """How many entries were set aside."""
     return int(tx.execute(select(func.count()).select_from(quarantine_table)).scalar() or 0)
+
+
+def _insert(cursor: sqlite3.Cursor, entries: Sequence[Entry], received: Millis) -> int:
+    """How many were not there yet."""
+    values: list[Any] = []
+    for entry in entries:
+        values += (received, str(entry.kind), entry.source, entry.id, entry.commit, entry.body)
+    return cursor.execute(_INSERTS[len(entries)], values).rowcount
 
 
 def _entry(row: Any) -> Entry:

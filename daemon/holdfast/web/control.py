@@ -21,10 +21,10 @@ from holdfast.model.events import Entry, EntryKind, Switch
 from holdfast.model.records import AuthLevel, InboundReply
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Json, Millis
-from holdfast.sense.draft import nobody
+from holdfast.sense.draft import Sender, nobody
 from holdfast.sense.refusal import Refused
 from holdfast.web.answer import Answer, answer, no_page, page, refusal
-from holdfast.web.reading import Sender, body_limit, entries_of
+from holdfast.web.reading import body_limit, entries_of
 from holdfast.web.request import Budget, headers_of, read_body, source_name
 
 #: The source of what the operator does by command, in the journal.

@@ -74,6 +74,50 @@ class Crowd:
             guard.transport.abort()
 
 
+class OneWrite:
+    """A transport that sends the head of an answer together with what follows it: one packet, not two.
+
+    It has what uvicorn and `Guard` use of a transport while requests are answered.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+        self._expects_head = False
+
+    def expect_head(self) -> None:
+        """The next thing that is written is the head of an answer."""
+        self._expects_head = True
+
+    def write(self, data: bytes) -> None:
+        """Send it, or keep it until the rest is there."""
+        if self._expects_head and data != _CONTINUE:
+            self._expects_head, self._head = False, data
+        elif self._head is None:
+            self._transport.write(data)
+        else:
+            data, self._head = self._head + data, None
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Send what was kept: nothing follows."""
+        if self._head is not None:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Send what was kept, and hang up."""
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """Whether somebody hung up."""
+        return self._transport.is_closing()
+
+
 class Guard(HttpToolsProtocol):
     """One connection. A server makes its own kind of it with `guarded`."""
 
@@ -84,13 +128,14 @@ class Guard(HttpToolsProtocol):
         self.phase = Phase.IDLE
         self.deadline = 0.0
         self._unfinished = 0  # bytes of a head whose end is not yet there
-        self._head = 0  # bytes of the head as it was parsed
+        self._came = 0  # the same with what is being parsed: no head can be larger
         self._refused: Answer | None = None
         self._ended = False  # the client has said all that it will say
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Enter the crowd, or be told that there is no room."""
         super().connection_made(transport)
+        self.transport = OneWrite(transport)  # type: ignore[assignment]
         self._enter(Phase.IDLE, self.crowd.limits.head)
         if not self.crowd.enter(self):
             self._end(_NO_ROOM)
@@ -104,6 +149,7 @@ class Guard(HttpToolsProtocol):
         """Parse what came; a head that does not end is cut off."""
         if self.phase is Phase.CLOSING:
             return
+        self._came = self._unfinished + len(data)
         super().data_received(data)
         if self.phase is Phase.HEAD:
             self._unfinished += len(data)
@@ -118,23 +164,21 @@ class Guard(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins: its head has its own time and room."""
         super().on_message_begin()
-        self._unfinished = self._head = 0
+        self._unfinished = 0
         self._enter(Phase.HEAD, self.crowd.limits.head)
 
-    def on_url(self, url: bytes) -> None:
-        """Count the address as a part of the head."""
-        super().on_url(url)
-        self._count(len(url))
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count the header; one too many ends the request."""
-        super().on_header(name, value)
-        self._count(len(name) + len(value))
-
     def on_headers_complete(self) -> None:
-        """The head is there; the body has its own time."""
-        self._enter(Phase.BODY, self.crowd.limits.body)
+        """The head is there, and no larger than it may be; the body has its own time."""
+        limits = self.crowd.limits
+        if len(self.headers) > limits.headers or (self._came > limits.head_bytes and self._head_is_large()):
+            self._refused = _HEAD_TOO_LARGE
+            raise ValueError("head too large")  # the parser gives up, and `send_400_response` is called
+        self._enter(Phase.BODY, limits.body)
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cast("OneWrite", self.transport).expect_head()
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         """The request is there; the answer may be, too, when it was refused early."""
@@ -143,6 +187,7 @@ class Guard(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is out; the next request may come, or one that waits is taken up."""
+        cast("OneWrite", self.transport).flush()  # an answer to HEAD has a head alone
         super().on_response_complete()
         if self.phase is Phase.ANSWER:
             busy = not self.cycle.response_complete  # of the newest request
@@ -180,12 +225,9 @@ class Guard(HttpToolsProtocol):
             self.phase = phase
             self.deadline = self.loop.time() + seconds
 
-    def _count(self, size: int) -> None:
-        self._head += size
-        limits = self.crowd.limits
-        if self._head > limits.head_bytes or len(self.headers) > limits.headers:
-            self._refused = _HEAD_TOO_LARGE
-            raise ValueError("head too large")  # the parser gives up, and `send_400_response` is called
+    def _head_is_large(self) -> bool:
+        parts = sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.url) + parts > self.crowd.limits.head_bytes
 
     def _end(self, said: Answer) -> None:
         """Say a last thing, past the application, and hang up."""
@@ -212,6 +254,7 @@ def _raw(said: Answer) -> bytes:
     return b"\r\n".join([*lines, b"", said.body])
 
 
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_ROOM: Final = refusal(503, "Too many connections.", "Try again soon.", (b"retry-after", b"1"))
 _HEAD_TOO_LARGE: Final = refusal(
     431, "The head of the request is too large.", "Send fewer or shorter headers."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def clock() -> Clock:
 def make(database: Database, clock: Clock) -> Iterator[Callable[..., Journal]]:
     made: list[Journal] = []
 
-    def _make(*, on_commit: Callable[[int], None] = nobody, **options: int) -> Journal:
+    def _make(*, on_commit: Callable[[int], None] = nobody, **options: Any) -> Journal:
         journal = Journal(database, clock, on_commit=on_commit, **options)
         made.append(journal)
         return journal

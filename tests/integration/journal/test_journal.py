@@ -12,11 +12,11 @@ from typing import Self
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event as on
 
 from holdfast.effects import crash_point
 from holdfast.errors import Overloaded, StoreError
-from holdfast.journal import Ack, Journal, SourceFull
+from holdfast.journal import Ack, Journal, SourceFull, entrance, writer
+from holdfast.journal.pace import Pace
 from holdfast.model.events import Entry, EntryKind
 from holdfast.store import journal as rows
 from holdfast.store.database import Database
@@ -374,32 +374,122 @@ async def _many(journal: Journal, count: int) -> list[list[Ack]]:
     return await asyncio.gather(*(journal.append_async([event("a", number)]) for number in range(count)))
 
 
-def test_an_event_loop_is_woken_once_for_a_commit(database: Database, make: Callable[..., Journal]) -> None:
-    commits = Commits()
-    journal = make(on_commit=commits)
-    journal.start()
-    woken: list[object] = []
+class Woken:
+    """Counts how often another thread told an event loop of commits."""
 
-    async def main() -> list[list[Ack]]:
+    def __init__(self) -> None:
+        self.calls = 0
         loop = asyncio.get_running_loop()
         wake = loop.call_soon_threadsafe
 
         def count(callback: Callable[..., object], *arguments: object, **more: object) -> asyncio.Handle:
-            woken.append(callback)
+            self.calls += callback.__name__ == "_resolve_all"
             return wake(callback, *arguments, **more)
 
         loop.call_soon_threadsafe = count
-        return await asyncio.wait_for(_many(journal, 200), DEADLINE)
 
-    acks = asyncio.run(main())
+
+def test_an_event_loop_is_woken_once_for_a_commit(database: Database, make: Callable[..., Journal]) -> None:
+    commits = Commits()
+    journal = make(on_commit=commits)
+    journal.start()
+
+    async def main() -> tuple[list[list[Ack]], int]:
+        woken = Woken()
+        with HeldDisk(database) as disk:
+            many = asyncio.ensure_future(_many(journal, 200))
+            await asyncio.to_thread(until, lambda: journal.waiting() == 200 and not journal._waiting)
+            disk.free()
+            return await asyncio.wait_for(many, DEADLINE), woken.calls
+
+    acks, calls = asyncio.run(main())
 
     assert [ack.seq for group in acks for ack in group] == list(range(1, 201))
-    assert commits.wait_for(200)
-    assert (
-        len([callback for callback in woken if callback.__name__ == "_resolve_all"])
-        == len(commits.newest)
-        < 200
-    )
+    assert commits.newest == [200]
+    assert calls == 1
+
+
+def test_an_event_loop_commits_what_its_callers_brought_without_a_change_of_threads(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    committed: list[tuple[int, str]] = []
+    journal = make(on_commit=lambda seq: committed.append((seq, threading.current_thread().name)))
+    journal.start()
+
+    async def main() -> tuple[list[list[Ack]], int]:
+        woken = Woken()
+        return await asyncio.wait_for(_many(journal, 200), DEADLINE), woken.calls
+
+    acks, calls = asyncio.run(main())
+
+    assert [ack.seq for group in acks for ack in group] == list(range(1, 201))
+    assert committed == [(200, "MainThread")]
+    assert calls == 0
+
+
+def test_an_event_loop_is_not_kept_waiting_by_whoever_else_writes(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    journal = make()
+    journal.start()
+
+    async def main() -> tuple[bool, list[Ack]]:
+        with HeldDisk(database) as disk:
+            future = journal.append_async([event("a", 1)])
+            await asyncio.to_thread(until, lambda: not journal._waiting)
+            early = future.done()
+            disk.free()
+            return early, await asyncio.wait_for(future, DEADLINE)
+
+    assert asyncio.run(main()) == (False, [Ack(1, duplicate=False)])
+
+
+def test_much_at_once_and_a_slow_disk_are_left_to_the_thread(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    journal = make(on_commit=lambda _: names.append(threading.current_thread().name))
+    journal.start()
+
+    async def one(number: int) -> None:
+        await asyncio.wait_for(journal.append_async([event("a", number)]), DEADLINE)
+
+    async def main() -> None:
+        await one(1)
+        monkeypatch.setattr(writer, "SLOW", 0.0)
+        await one(2)
+        await one(3)
+        monkeypatch.setattr(writer, "SLOW", 1e9)
+        journal._not_here_before = 0.0
+        await one(4)
+        many = [event("b", number) for number in range(writer.HERE_ENTRIES + 1)]
+        await asyncio.wait_for(journal.append_async(many), DEADLINE)
+
+    asyncio.run(main())
+    journal.stop()
+
+    assert names == ["MainThread", "MainThread", "journal", "MainThread", "journal"]
+
+
+def test_a_loop_that_ends_and_one_that_begins_share_the_journal(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    journal = make()
+    journal.start()
+
+    async def hand_over(count: int) -> None:
+        for number in range(count):
+            journal.append_async([event("left", number)])
+
+    async def main() -> list[Ack]:
+        return await asyncio.wait_for(journal.append_async([event("a", 1)]), DEADLINE)
+
+    asyncio.run(hand_over(3))
+    acks = asyncio.run(main())
+    journal.stop()
+
+    assert not acks[0].duplicate
+    assert sorted(entry.source for entry in on_disk(database)) == ["a", "left", "left", "left"]
 
 
 def test_a_waiter_that_gave_up_is_no_matter(database: Database, make: Callable[..., Journal]) -> None:
@@ -474,14 +564,110 @@ def test_any_history_has_one_order_without_gaps_or_repetitions(tmp_path_factory,
 def test_every_commit_of_the_journal_passes_its_crash_point(
     database: Database, make: Callable[..., Journal]
 ) -> None:
-    begun: list[str] = []
-
-    @on.listens_for(database._engine, "begin")
-    def _count(_: object) -> None:
-        begun.append(threading.current_thread().name)
-
+    seen: list[tuple[str, str]] = []
+    database._driver.set_trace_callback(lambda sql: seen.append((threading.current_thread().name, sql)))
     journal = make()
     journal.start()
     journal.put([event("a", 1)])
 
-    assert begun.count("journal") == 1
+    assert [sql for thread, sql in seen if thread == "journal"].count("BEGIN IMMEDIATE") == 1
+    assert [sql for _, sql in seen].count("COMMIT") == 1
+
+
+def test_whoever_follows_the_journal_gets_entries_from_memory_as_they_are_on_disk(
+    database: Database, make: Callable[..., Journal], clock
+) -> None:
+    followed: list[Entry] = []
+    journal = make(on_commit=lambda seq: followed.extend(journal.take(seq - 1, 100) or ()))
+    journal.start()
+    early = journal.take(0, 10)
+    for number in range(5):
+        clock.now += 1
+        journal.put([event("a", number), event("a", number)])
+    rest = journal.take(5, 10)
+
+    assert early is None
+    assert followed == on_disk(database)
+    assert len(followed) == 5
+    assert rest == ()
+
+
+def paced(make: Callable[..., Journal]) -> Journal:
+    """A journal whose bound a first source has used up, at a time that stands still."""
+    journal = make(pace=Pace(), elapsed=lambda: 0.0)
+    journal.start()
+
+    def fill() -> None:
+        for number in range(10_000):
+            journal.put([event("noisy", f"{number}.{part}") for part in range(100)])
+
+    with pytest.raises(SourceFull):
+        fill()
+    return journal
+
+
+def test_what_is_held_back_is_taken_when_decisions_were_made(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    journal = paced(make)
+    head = len(on_disk(database))
+
+    async def main() -> tuple[bool, list[Ack]]:
+        future = journal.append_async([event("noisy", "late")])
+        quiet = journal.append_async([event("quiet", 1)])
+        await asyncio.wait_for(quiet, DEADLINE)
+        early = future.done()
+        await asyncio.to_thread(journal.decided, head)
+        return early, await asyncio.wait_for(future, DEADLINE)
+
+    early, acks = asyncio.run(main())
+
+    assert not early
+    assert acks == [Ack(head + 2, duplicate=False)]
+
+
+def test_what_is_held_back_for_too_long_is_refused(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 0.01)
+    monkeypatch.setattr(entrance, "PATIENCE", 0.0)
+    journal = paced(make)
+    head, before = len(on_disk(database)), journal.refused()["noisy"]
+
+    async def main() -> None:
+        await asyncio.wait_for(journal.append_async([event("noisy", "late")]), DEADLINE)
+
+    with pytest.raises(SourceFull, match="source noisy are not decided on"):
+        asyncio.run(main())
+
+    assert journal.refused() == {"noisy": before + 1}
+    assert len(on_disk(database)) == head
+
+
+def test_what_is_held_back_is_told_when_the_journal_stops(make: Callable[..., Journal]) -> None:
+    journal = paced(make)
+
+    async def main() -> None:
+        future = journal.append_async([event("noisy", "late")])
+        await asyncio.to_thread(journal.stop)
+        await asyncio.wait_for(future, DEADLINE)
+
+    with pytest.raises(Overloaded, match="starting or stopping"):
+        asyncio.run(main())
+
+
+def test_what_the_last_life_left_undecided_bounds_the_next(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    before = make()
+    before.start()
+    before.put([event("a", number) for number in range(4_000)])
+    before.stop()
+    after = make(pace=Pace(), elapsed=lambda: 0.0)
+    after.start()
+    after.put([event("a", f"again {number}") for number in range(40)])
+    with pytest.raises(SourceFull):
+        after.put([event("a", f"more {number}") for number in range(2_000)])
+    after.decided(4_040)
+
+    assert len(after.put([event("a", f"more {number}") for number in range(1_500)])) == 1_500

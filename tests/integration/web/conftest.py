@@ -155,7 +155,7 @@ def open_door(loop: Loop, tmp_path: Path) -> Iterator[Callable[..., Door]]:
         limits: Limits = LIMITS,
         secret: Callable[[Secret], str] = lambda _: TOKEN,
         append: Callable[[Sequence[Entry]], Awaitable[list[Ack]]] | None = None,
-        **options: int,
+        **options: Any,
     ) -> Door:
         database = Database.open(tmp_path / f"{len(opened)}.db")
         journal = Journal(database, clock, on_commit=lambda _: None, **options)

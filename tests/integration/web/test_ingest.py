@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from holdfast.errors import ConfigError, Problem, StoreError
-from holdfast.journal import Ack
+from holdfast.journal import Ack, entrance, writer
+from holdfast.journal.pace import Pace
 from holdfast.model.events import Entry, EntryKind, Event
 from holdfast.model.snapshot import Mapped, Source, SourceKind
 from holdfast.web import ingest
@@ -575,3 +576,28 @@ def test_a_client_that_leaves_while_it_waits_is_no_matter(
     with door.client() as client:
         assert client.post("/events?source=open", json={"id": 1, "type": "x"}).json()["duplicates"] == 1
     assert threading.active_count() < 50
+
+
+def test_a_source_that_is_ahead_of_the_decisions_is_told_to_send_slower(
+    open_door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (entrance, writer):
+        monkeypatch.setattr(module, "PATIENCE", 0.05)
+    door = open_door(pace=Pace())
+    batches = [[{"id": f"{batch}.{number}", "type": "x"} for number in range(500)] for batch in range(20)]
+    with ThreadPoolExecutor(20) as pool, door.client(limits=httpx.Limits(max_connections=40)) as client:
+        sent = [pool.submit(client.post, "/events?source=open", json=batch) for batch in batches]
+        alive = client.get("/healthz").status_code
+        answers = [future.result(DEADLINE) for future in sent]
+        other = client.post("/in/generic/mapped", json={"evt": {"id": 1, "amount": 2}})
+    late = [response for response in answers if response.status_code == 429]
+    stored = len(door.entries())
+    door.journal.decided(stored)
+    with door.client() as client:
+        again = client.post("/events?source=open", json=batches[-1])
+
+    assert {response.status_code for response in answers} == {202, 429}
+    assert {response.headers["retry-after"] for response in late} == {"1"}
+    assert (alive, other.status_code, again.status_code) == (200, 202, 202)
+    assert door.journal.refused() == {"open": 500 * len(late)}
+    assert stored == 500 * (20 - len(late)) + 1

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from holdfast.correlate import Cleared, Correlator, Firing, GuardFound
@@ -669,7 +670,9 @@ def test_what_concerns_every_firing_is_the_last_that_a_guard_forgets(
     shop = world(rule(unless=(guard(join=(("data.name", Ref("probe", ("service",))),)),)), max_keys=2)
     events = [shop.event("deploy.started"), *(shop.event("deploy.started", name=f"n{n}") for n in range(5))]
     for event in events:
-        shop.correlator.advance(replace(event, received=shop.now), {"shop-down/deploy": Truth.TRUE})
+        shop.correlator.advance(
+            msgspec.structs.replace(event, received=shop.now), {"shop-down/deploy": Truth.TRUE}
+        )
     [firing] = shop.see(ok=False).firings
 
     assert [found.event for found in firing.unknown_guards] == [events[0].id]

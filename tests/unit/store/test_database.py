@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, exc
 
 from holdfast.errors import StoreError
 from holdfast.store import facts
@@ -154,3 +154,26 @@ def test_what_was_committed_survives_a_kill_right_after_the_commit(tmp_path: Pat
         database.close()
 
     assert outcomes == {"before": (-9, None), "after": (-9, "yes")}
+
+
+def test_after_an_error_the_next_transaction_is_a_whole_one(database: Database, point: str) -> None:
+    def half_done(error: type[BaseException]) -> None:
+        with database.begin(point) as tx:
+            facts.put(tx, "half", "done")
+            raise error
+
+    for error in (RuntimeError, KeyboardInterrupt, sqlite3.IntegrityError):
+        with pytest.raises(error):
+            half_done(error)
+        with database.begin(point) as tx:
+            facts.put(tx, "whole", error.__name__)
+        with database.read() as tx:
+            assert (facts.get(tx, "half"), facts.get(tx, "whole")) == (None, error.__name__)
+
+
+@pytest.mark.parametrize("mistake", ["INSERT INTO meta (name, value) VALUES (NULL, '')", "SELECT ?"])
+def test_a_mistake_of_the_code_is_no_matter_of_the_disk(database: Database, point: str, mistake: str) -> None:
+    with pytest.raises(exc.DBAPIError), database.begin(point) as tx:
+        tx.exec_driver_sql(mistake)
+    with pytest.raises((sqlite3.IntegrityError, sqlite3.ProgrammingError)), database.begin(point) as tx:
+        tx.connection.cursor().execute(mistake)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.effects import crash_point
 from holdfast.model.events import Entry, EntryKind
 from holdfast.store import journal
-from holdfast.store.database import Tx
+from holdfast.store.database import Database, Tx
 
+POINT = crash_point("tests.unit.store.journal")
 Begin = Callable[[], AbstractContextManager[Tx]]
 
 
@@ -94,3 +100,29 @@ def test_a_number_is_never_given_twice(tx: Begin) -> None:
         (again,) = journal.append(t, [entry("c")], 200)
 
         assert again > 2
+
+
+Few = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("0123456789")), max_size=12)
+Many = st.lists(st.tuples(st.just("a"), st.integers(0, 400).map(str)), min_size=60, max_size=200)
+
+
+@settings(max_examples=60)
+@given(st.lists(Few | Many, max_size=6))
+def test_whatever_comes_twice_in_a_batch_or_over_batches_is_there_once(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, str]]]
+) -> None:
+    database = Database.open(tmp_path_factory.mktemp("batches") / "x.db")
+    known: dict[tuple[str, str], int] = {}
+    for number, batch in enumerate(batches):
+        expected = []
+        for key in batch:
+            expected.append(0 if key in known else len(known) + 1)
+            known.setdefault(key, len(known) + 1)
+        with database.begin(POINT) as t:
+            given_out = journal.append(t, [entry(name, source) for source, name in batch], number)
+        assert given_out == expected
+    with database.read() as t:
+        stored = journal.after(t, 0, 1000)
+    database.close()
+
+    assert {(each.source, each.id): each.seq for each in stored} == known
