@@ -46,7 +46,9 @@ class Daemon:
         begun = time.perf_counter()
         while (now := self.status()).cursor < now.journal:
             if time.perf_counter() - begun > within:
-                raise TimeoutError(f"{now.journal - now.cursor:,} entries were not decided on in {within:g} s")
+                raise TimeoutError(
+                    f"{now.journal - now.cursor:,} entries were not decided on in {within:g} s"
+                )
             time.sleep(0.01)
         return time.perf_counter() - begun
 

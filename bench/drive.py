@@ -137,7 +137,7 @@ def decide(root: Path, args: argparse.Namespace) -> Result:
 
 
 def kill(root: Path, args: argparse.Namespace) -> Result:
-    """W5 with the questions counted: kill -9 of the whole tree when half is acknowledged, restart, send the rest."""
+    """W5 with the questions counted: kill -9 of the whole tree at half, restart, send the rest."""
     log = root / "fired.log"
     repository.write(root / "config", "W5", args.rules, log, limits=args.limits)
     events = [
@@ -188,7 +188,7 @@ def memory(root: Path, args: argparse.Namespace) -> Result:
 
 
 def rules(root: Path, args: argparse.Namespace) -> Result:
-    """CPU microseconds of the daemon for an event, sent in batches; with `--one-type` every rule sees each."""
+    """CPU microseconds for an event, sent in batches; with `--one-type` every rule sees each of them."""
     log = root / "fired.log"
     repository.write(root / "config", "W1", args.rules, log, one_type=args.one_type)
     with daemon.running(root / "config", root / "state") as running:

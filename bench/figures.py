@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Numbers = Sequence[float]
 
@@ -28,8 +28,8 @@ def spread(values: Numbers) -> float:
 
 
 def ratio(ours: float | None, theirs: float | None, *, higher_is_better: bool) -> float | None:
-    """How many times as good as theirs ours is; 1 is equal, 2 is twice as good. None where one is missing."""
-    if ours is None or theirs is None or not (ours if not higher_is_better else theirs):
+    """How many times as good ours is: 1 is equal, 2 twice as good. None where one is missing or 0."""
+    if not ours or not theirs:
         return None
     return ours / theirs if higher_is_better else theirs / ours
 
@@ -43,11 +43,17 @@ class Row:
     figures: dict[str, list[float]]
     aim: str = ""
     higher_is_better: bool = True
+    failed: set[str] = field(default_factory=set)
 
     def median(self, name: str) -> float | None:
         """The middle of a contestant's runs; None where it has none."""
         runs = self.figures.get(name)
         return statistics.median(runs) if runs else None
+
+    def cell(self, name: str) -> str:
+        """The median for people; `failed` where there was a run and none succeeded."""
+        middle = self.median(name)
+        return "failed" if middle is None and name in self.failed else number(middle)
 
 
 def table(rows: Sequence[Row], contestants: Sequence[str], ours: str, theirs: str) -> str:
@@ -61,7 +67,7 @@ def table(rows: Sequence[Row], contestants: Sequence[str], ours: str, theirs: st
             [
                 row.title,
                 row.unit,
-                *(number(row.median(name)) for name in contestants),
+                *(row.cell(name) for name in contestants),
                 "-" if times is None else f"{times:.2f}",
                 f"{spread(runs):.0%}" if len(runs) > 1 else "-",
                 str(len(runs)),
@@ -71,20 +77,24 @@ def table(rows: Sequence[Row], contestants: Sequence[str], ours: str, theirs: st
     return markdown(lines)
 
 
-def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns are aligned; the first column left, the others right."""
+def markdown(lines: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table with aligned columns; the first `left` of them to the left, numbers to the right."""
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    rule = [("-" * width + "-") if place < left else "-" * width + ":" for place, width in enumerate(widths)]
     shown = [
-        "| "
-        + " | ".join(
-            cell.rjust(width) if place else cell.ljust(width)
+        " | ".join(
+            cell.ljust(width) if place < left else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
-        + " |"
         for line in lines
     ]
-    rule = "|" + "|".join("-" * (width + 1) + ("-" if not place else ":") for place, width in enumerate(widths))
-    return "\n".join([shown[0], rule + "|", *shown[1:]])
+    return "\n".join(
+        [
+            f"| {shown[0]} |",
+            f"|{'|'.join('-' + part for part in rule)}|",
+            *(f"| {line} |" for line in shown[1:]),
+        ]
+    )
 
 
 def number(value: float | None) -> str:

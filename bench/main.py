@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """One command for every figure: ours, and those of the peers that are installed, in the same run.
 
-`make bench`, `make bench ARGS=--quick`, or with the project's Python: bench/main.py [--quick] [--runs N] [--only W1].
-Contestants take turns in every round, one at a time, so that whatever else the machine does meets all of them.
-Progress goes to stderr, the table to stdout, every single run to a file of JSON lines.
+`make bench`, `make bench ARGS=--quick`, or bench/main.py [--quick] [--runs N] [--only W1] with the project's
+Python. Contestants take turns in every round, one at a time, so that whatever else the machine does meets all
+of them. Progress goes to stderr, the table to stdout, every single run to a file of JSON lines.
 """
 
 from __future__ import annotations
@@ -66,7 +66,13 @@ class Bench:
         """The command line of one run."""
         more = [*(job.quick or ())] if self.quick else []
         if job.tool == "drive":
-            return [sys.executable, str(HERE / "drive.py"), *words, *more, *(["--quick"] if self.quick else [])]
+            return [
+                sys.executable,
+                str(HERE / "drive.py"),
+                *words,
+                *more,
+                *(["--quick"] if self.quick else []),
+            ]
         adapters = ["--repeat", "1", "--adapters", str(HERE)]
         return [str(self.python), str(self.peers / "run.py"), *words, *more, *adapters]
 
@@ -130,10 +136,15 @@ def rows(jobs: Sequence[Job], runs: Sequence[dict[str, Any]]) -> Iterator[Row]:
                 key, Row(show.title, show.unit, {}, show.aim, higher_is_better=show.higher_is_better)
             )
             for run in runs:
-                value = None if run["job"] != job.name or "error" in run else total(show, run["result"])
+                if run["job"] != job.name:
+                    continue
+                value = None if "error" in run else total(show, run["result"])
                 if value is not None:
                     row.figures.setdefault(run["contestant"], []).append(value)
-    yield from figures.values()
+                else:
+                    row.failed.add(run["contestant"])
+    # a row of which nobody was asked anything is named under "Not run"
+    yield from (row for row in figures.values() if row.figures or row.failed)
 
 
 def total(show: Show, result: dict[str, Any]) -> float | None:
@@ -153,6 +164,9 @@ def summary(job: Job, run: dict[str, Any]) -> str:
 def report(bench: Bench, jobs: Sequence[Job]) -> str:
     """The table, then what failed and what was left out."""
     parts = [table([*rows(jobs, bench.runs)], CONTESTANTS, OURS, ALERTMANAGER)]
+    parts += [
+        f"Medians. {OURS} : {ALERTMANAGER} above 1 means that {OURS} does better; spread is of {OURS}'s runs."
+    ]
     failed = [
         f"- {run['job']}, {run['contestant']}, round {run['round']}: {run['error']}"
         for run in bench.runs
