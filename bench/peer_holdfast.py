@@ -1,7 +1,7 @@
 """Holdfast for the peer harness: its own `.venv`, a real config repository, the real `holdfast run`.
 
-The harness imports this file by name (`run.py peer_holdfast W1 --adapters bench`) with its own Python; nothing
-of the package is imported here, and no connector is defined: actions are `local`, with their wrapper.
+The harness imports this file by name (`run.py peer_holdfast W1 --adapters bench`) with its own Python;
+nothing of the package is imported here, and no connector is defined: actions are `local`, with their wrapper.
 """
 
 from __future__ import annotations

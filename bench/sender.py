@@ -19,7 +19,7 @@ PATIENCE = 60.0
 
 @dataclass(slots=True)
 class Sent:
-    """What became of the requests: which got a 2xx and how many seconds after they were due; others by status."""
+    """What became of the requests: which got a 2xx, how many seconds after it was due; others by status."""
 
     begun: float
     ended: float = 0.0
@@ -36,7 +36,7 @@ class Sent:
 
 @dataclass(slots=True)
 class _Line:
-    """One connection, and the request that is on its way: its place, when it was due, what came back so far."""
+    """One connection, and the request on its way: its place, when it was due, what came back so far."""
 
     socket: socket.socket
     place: int = 0
@@ -65,7 +65,7 @@ def send(
     look: Callable[[Sent], object] | None = None,
     look_every: float = 0.02,
 ) -> Sent:
-    """Send every request once. `per_second` makes it an open loop. `look` is called now and then meanwhile."""
+    """Send every request once. `per_second` makes it an open loop; `look` is called now and then."""
     idle = [_connect(port) for _ in range(min(connections, len(requests)))]
     busy: dict[int, _Line] = {}
     sent = Sent(time.perf_counter())

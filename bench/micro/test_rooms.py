@@ -263,8 +263,20 @@ def test_local_attempt(cost: Time, tmp_path: Path) -> None:
 
     def attempt() -> None:
         step = PlannedStep(
-            "bench", Way.LOCAL, "local", ("true",), {}, Risk.LOW, (), False, False, 60_000, Retry(), None, True
-        )  # fmt: skip
+            "bench",
+            Way.LOCAL,
+            "local",
+            argv=("true",),
+            params={},
+            risk=Risk.LOW,
+            touches=(),
+            irreversible=False,
+            idempotent=False,
+            deadline=60_000,
+            retry=Retry(),
+            skip_if=None,
+            fresh=True,
+        )
         name = f"micro/{next(number)}"
         connector.run(AttemptOrder(name, "bench", "bench", step, 60_000), boot)
 
