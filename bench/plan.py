@@ -217,7 +217,7 @@ def _rules() -> list[Job]:
             rounds=1,
             quick=() if count < 1000 else None,
         )
-        for shape, words in (("of a type each", ()), ("of one type", ("--one-type",)))
+        for shape, words in (("of a type each", ()), ("of one type", ("--one-type", "--events", "4000")))
         for count in (10, 100, 1000)
     ]
 

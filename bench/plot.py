@@ -48,10 +48,10 @@ def draw(measured: Mapping[str, Points]) -> str:
     across = _decades([count for count, _ in points])
     up = _decades([cost for _, cost in points])
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        'font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">',
+        "<style>text {font: 13px sans-serif}</style>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<text x="{LEFT}" y="22" font-size="15">CPU for one event, in microseconds, all processes together</text>',
+        _text(LEFT, 22, "CPU for one event, in microseconds, all processes together", "start"),
     ]
     for power in range(across[0], across[1] + 1):
         x = _place(10**power, across, LEFT, WIDTH - RIGHT)

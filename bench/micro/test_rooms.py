@@ -274,7 +274,7 @@ def test_local_attempt(cost: Time, tmp_path: Path) -> None:
             idempotent=False,
             deadline=60_000,
             retry=Retry(),
-            skip_if=None,
+            verify=None,
             fresh=True,
         )
         name = f"micro/{next(number)}"
