@@ -218,7 +218,8 @@ def main() -> int:
     args = arguments()
     scratch = Path(os.environ.get("PEERS_SCRATCH", Path(tempfile.gettempdir()) / "holdfast-peers"))
     args.out.mkdir(parents=True, exist_ok=True)
-    out = args.out / time.strftime("%Y%m%d-%H%M%S.jsonl", time.gmtime())
+    part = "-part" if args.quick or args.only else ""
+    out = args.out / (time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + f"{part}.jsonl")
     bench = Bench(args.peers, scratch, out, args.quick, args.runs or (1 if args.quick else 3))
     jobs = [job for job in JOBS if not args.only or any(text in job.name for text in args.only)]
     about = machine()

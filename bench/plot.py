@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws what an event costs against the number of rules, from the results of `make bench`, as SVG.
 
-bench/plot.py [RESULTS.jsonl] [IMAGE.svg]; without arguments the newest results and docs/images/rules.svg.
+bench/plot.py [RESULTS.jsonl] [IMAGE.svg]; without arguments the newest full run and docs/images/rules.svg.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
+IMAGE = ROOT / "docs" / "images" / "rules.svg"
 WIDTH, HEIGHT = 640, 380
 LEFT, RIGHT, TOP, BOTTOM = 70, 180, 40, 50
 COLOURS = ("#1b6ca8", "#c8553d", "#4c8c4a")
@@ -90,14 +91,17 @@ def _text(x: float, y: float, text: str, anchor: str, colour: str = "#333") -> s
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
 
 
-def main() -> None:
-    """Draw."""
-    words = [Path(word) for word in sys.argv[1:]]
-    source = words[0] if words else max((ROOT / "build" / "bench").glob("*.jsonl"))
-    image = words[1] if len(words) > 1 else ROOT / "docs" / "images" / "rules.svg"
+def write(lines: Iterable[bytes], image: Path = IMAGE) -> None:
+    """Draw what was measured to a file."""
     image.parent.mkdir(parents=True, exist_ok=True)
-    image.write_text(draw(series(source.read_bytes().splitlines())), encoding="utf-8")
-    sys.stdout.write(f"{image} drawn from {source}\n")
+    image.write_text(draw(series(lines)), encoding="utf-8")
+
+
+def main() -> None:
+    """Draw the newest results, or those that are named."""
+    words = [Path(word) for word in sys.argv[1:]]
+    source = words[0] if words else max((ROOT / "build" / "bench").glob("*[0-9].jsonl"))
+    write(source.read_bytes().splitlines(), *words[1:2])
 
 
 if __name__ == "__main__":
