@@ -45,4 +45,4 @@ lock: ## choose versions anew and write both lock files
 
 clean: ## remove .venv and everything that tools left behind
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find daemon tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench daemon tests -name __pycache__ -type d -prune -exec rm -rf {} +
