@@ -8,6 +8,7 @@ import msgspec
 import plan
 import pytest
 from budget import budget, read
+from compare import compared
 from drive import KEYS, WORKLOADS, hostile, stream
 from main import Bench, one, report, rows
 from plan import ALERTMANAGER, JOBS, OURS, Job, Show
@@ -156,3 +157,15 @@ def test_the_published_table_has_the_rows_of_the_jobs_that_ran() -> None:
     assert text.startswith("Measured on: cpus 2.")
     assert sum(job.name in line for line in text.splitlines()) == len(job.rows)
     assert JOBS[-1].rows[0].title not in text
+
+
+def test_whole_runs_are_compared_by_their_medians() -> None:
+    job = JOBS[0]
+
+    def runs(*speeds: float) -> list[dict[str, Any]]:
+        about = {"job": job.name, "contestant": OURS, "round": 1, "seconds": 1.0}
+        return [{**about, "result": {"eps": speed}} for speed in speeds]
+
+    _, _, line = compared({"first": runs(90, 100, 500), "second": runs(110, 110)}).splitlines()
+
+    assert [cell.strip() for cell in line.split("|")][2:6] == ["events/s", "100", "110", "10%"]
