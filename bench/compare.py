@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far whole runs of `make bench` agree: the medians of Holdfast in each file, and how far they lie apart.
 
-bench/compare.py FILE.jsonl FILE.jsonl ... with the project's Python; without files the newest three full runs.
+bench/compare.py FILE.jsonl ... with the project's Python; without files the newest three full runs.
 """
 
 from __future__ import annotations
