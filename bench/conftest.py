@@ -1,0 +1,8 @@
+"""Lets the micro-benchmarks import what the bench consists of."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).with_name("micro"))]
