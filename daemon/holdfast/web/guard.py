@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -20,6 +20,7 @@ class Limits:
     connections: int = 1000
     head_bytes: int = 32 * 1024
     headers: int = 100
+    waiting: int = 16  # requests of one connection that came while an earlier one is being answered
     head: float = 10.0
     body: float = 30.0
     answer: float = 60.0
@@ -86,6 +87,7 @@ class Guard(HttpToolsProtocol):
         self._unfinished = 0  # bytes of a head whose end is not yet there
         self._head = 0  # bytes of the head as it was parsed
         self._refused: Answer | None = None
+        self._last: Answer | None = None  # said when what came before it has been answered
         self._ended = False  # the client has said all that it will say
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -102,7 +104,7 @@ class Guard(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a head that does not end is cut off."""
-        if self.phase is Phase.CLOSING:
+        if self.phase is Phase.CLOSING or self._last is not None:
             return
         super().data_received(data)
         if self.phase is Phase.HEAD:
@@ -117,6 +119,8 @@ class Guard(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins: its head has its own time and room."""
+        if len(self.pipeline) >= self.crowd.limits.waiting:
+            self._give_up(_TOO_MANY)
         super().on_message_begin()
         self._unfinished = self._head = 0
         self._enter(Phase.HEAD, self.crowd.limits.head)
@@ -127,8 +131,10 @@ class Guard(HttpToolsProtocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count the header; one too many ends the request."""
-        super().on_header(name, value)
+        """Count the header; one too many ends the request. What comes behind a body counts for nothing
+        else: it must not pass for a credential."""
+        if self.phase is not Phase.BODY:
+            super().on_header(name, value)
         self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
@@ -143,8 +149,13 @@ class Guard(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is out; the next request may come, or one that waits is taken up."""
+        newest = not self.pipeline
         super().on_response_complete()
-        if self.phase is Phase.ANSWER:
+        if newest:
+            self.cycle.body.clear()  # of a request that was refused before its body was read
+        if newest and self._last is not None:
+            self._say(self._last)
+        elif self.phase is Phase.ANSWER:
             busy = not self.cycle.response_complete  # of the newest request
             self._rest(busy=busy)
             if self._ended and not busy:
@@ -184,15 +195,37 @@ class Guard(HttpToolsProtocol):
         self._head += size
         limits = self.crowd.limits
         if self._head > limits.head_bytes or len(self.headers) > limits.headers:
-            self._refused = _HEAD_TOO_LARGE
-            raise ValueError("head too large")  # the parser gives up, and `send_400_response` is called
+            self._give_up(_HEAD_TOO_LARGE)
+
+    def _give_up(self, said: Answer) -> NoReturn:
+        """End from within the parser, which calls `send_400_response` for what is raised."""
+        self._refused = said
+        raise ValueError(said.status)
 
     def _end(self, said: Answer) -> None:
-        """Say a last thing, past the application, and hang up."""
-        if self.phase is not Phase.CLOSING:
-            self._enter(Phase.CLOSING, self.crowd.limits.grace)
-            self.transport.write(_raw(said))
-            self.transport.close()
+        """Say a last thing, past the application, and hang up; after what is still to be answered."""
+        if self.phase is Phase.CLOSING or self._last is not None:
+            return
+        if self._owes():
+            self._last = said
+            self._enter(Phase.ANSWER, self.crowd.limits.answer)
+        else:
+            self._say(said)
+
+    def _owes(self) -> bool:
+        """Whether an earlier request waits for its answer; one that broke off waits for nothing."""
+        if self.phase is Phase.BODY:
+            queued = bool(self.pipeline)
+            if queued:
+                self.pipeline.popleft()
+            return queued
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    def _say(self, said: Answer) -> None:
+        self._enter(Phase.CLOSING, self.crowd.limits.grace)
+        self.transport.write(_raw(said))
+        self.transport.close()
 
 
 def guarded(limits: Limits) -> tuple[type[Guard], Crowd]:
@@ -215,5 +248,8 @@ def _raw(said: Answer) -> bytes:
 _NO_ROOM: Final = refusal(503, "Too many connections.", "Try again soon.", (b"retry-after", b"1"))
 _HEAD_TOO_LARGE: Final = refusal(
     431, "The head of the request is too large.", "Send fewer or shorter headers."
+)
+_TOO_MANY: Final = refusal(
+    429, "Too many requests came before their answers.", "Wait for answers.", (b"retry-after", b"1")
 )
 _TOO_SLOW: Final = refusal(408, "The request did not come to its end in time.", "Send it faster.")

@@ -142,7 +142,7 @@ def _pages(doors: IngestDoors) -> Starlette:
         ready = all(said == "ok" for said in checks.values())
         return answer(200 if ready else 503, {"ready": ready, "checks": checks})
 
-    return Starlette(
+    pages = Starlette(
         routes=[
             Route("/healthz", page(healthz)),
             Route("/readyz", page(readyz)),
@@ -150,3 +150,5 @@ def _pages(doors: IngestDoors) -> Starlette:
         ],
         exception_handlers={HTTPException: no_page},
     )
+    pages.router.redirect_slashes = False  # it would repeat whatever host the request names
+    return pages
