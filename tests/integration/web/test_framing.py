@@ -93,7 +93,9 @@ def test_what_chunks_say_beside_their_size_is_ignored(door) -> None:
     "size", [b"FFFFFFFFFFFFFFFFF", b"-1", b"0x5", b"", b" 5", b"5 5", b"\x005", b"g", b"5\n"]
 )
 def test_a_chunk_size_that_is_none_ends_the_line(door, size: bytes) -> None:
-    said = ask(door.port, HEAD % b"open" + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\nabcde\r\n0\r\n\r\n")
+    said = ask(
+        door.port, HEAD % b"open" + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\nabcde\r\n0\r\n\r\n"
+    )
 
     assert answers(said) == [400]
     assert door.entries() == []
