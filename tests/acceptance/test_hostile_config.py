@@ -79,7 +79,6 @@ FILES: dict[str, tuple[bytes, str]] = {
 #: The same, for what takes long to find out.
 LONG: dict[str, tuple[bytes, str]] = {
     "many keys": (b"".join(b"k%d: 1\n" % one for one in range(80_000)), "values in one file (split it)"),
-    "many documents": (full(b"---\nrule: x\n"), "more problems in this file"),
 }
 
 

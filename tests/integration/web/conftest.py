@@ -168,6 +168,9 @@ def open_door(loop: Loop, tmp_path: Path) -> Iterator[Callable[..., Door]]:
         def checks() -> Mapping[str, str]:
             return box[0].checks
 
+        def readings() -> Iterable[Reading]:
+            return box[0].readings()
+
         doors = IngestDoors(
             lambda: box[0].snapshot,
             secret,
@@ -175,7 +178,7 @@ def open_door(loop: Loop, tmp_path: Path) -> Iterator[Callable[..., Door]]:
             clock,
             checks,
             openapi(),
-            lambda: box[0].readings(),
+            readings,
         )
         app = ingest_app(doors)
         served = loop.run(serve_tcp(app, "127.0.0.1", 0, limits=limits))
