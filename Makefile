@@ -9,7 +9,7 @@ SERVERS := git=git openssh-server=sshd dovecot-imapd=/usr/lib/dovecot/imap,/usr/
 	dovecot-lmtpd=/usr/lib/dovecot/lmtp,/usr/libexec/dovecot/lmtp
 TEST_SERVERS := $(SERVERS) systemd=systemd-analyze
 
-.PHONY: help venv check test run bench bench-micro lock clean
+.PHONY: help venv check test proof run bench bench-micro lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: $(READY) ## install what is missing, then check and run every test
 	@scripts/need $(TEST_SERVERS)
 	@scripts/check
 	@scripts/test
+
+proof: $(READY) ## the long proofs: more than 10^6 cases through every parser, and what they found
+	@HOLDFAST_PROOF=1 scripts/test tests/proof -n auto --dist worksteal --timeout 14400
 
 run: $(READY) ## rehearse real outages before your eyes and leave the daemon up until Ctrl-C
 	@scripts/need $(SERVERS)

@@ -78,7 +78,7 @@ def to_the_start(title: str, count: int, connector: Connector, way: Way) -> None
     boot = connector.boot("web1")
     spans = []
     for number in range(-5, count):
-        begun = time.time()  # noqa: TID251 - what the command prints is this clock's time
+        begun = time.time()
         ending = connector.run(order(f"start-{way}/{number + 5}", way, "date", "+%s.%N"), boot)
         spans.append((float(ending.output) - begun) * 1000)
     show(title, spans[5:])
@@ -177,7 +177,7 @@ def start_through_hands(count: int, root: Path) -> None:
         wanted = order(f"first/{number}", Way.LOCAL, "date", "+%s.%N")
         with database.begin(READY) as tx:
             runs.order(tx, wanted, step=0, number=1, labels=Labels(None, None, "b", "b"), now=0)
-        begun = time.time()  # noqa: TID251 - what the command prints is this clock's time
+        begun = time.time()
         hands.wake()
         told.wait(60)
         spans.append((done[-1] - begun) * 1000)

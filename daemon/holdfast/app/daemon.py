@@ -27,6 +27,7 @@ from holdfast.app.status import status
 from holdfast.app.supervisor import Supervisor
 from holdfast.app.turns import Turns
 from holdfast.config.current import Current
+from holdfast.config.schemas import openapi
 from holdfast.config.secrets import Secrets
 from holdfast.config.watch import Watcher
 from holdfast.errors import ConfigError, HoldfastError
@@ -209,6 +210,7 @@ class Daemon:
             clock=wall,  # what senders sign is their own wall clock
             ready=self.checks,
             readings=lambda: readings(self),
+            openapi=openapi(),
         )
         self._ingest = ingest_app(doors)
         return await serve_tcp(self._ingest, host, port)

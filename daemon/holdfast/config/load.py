@@ -18,6 +18,8 @@ from holdfast.model.snapshot import Snapshot
 
 MAX_FILES: Final = 2_000
 MAX_TOTAL: Final = 16_000_000
+#: Thousands of rules; it bounds the time and the memory that a push can cost.
+MAX_VALUES: Final = 200_000
 _MOST_PROBLEMS: Final = 20
 _LINKED: Final = "a link to a folder is not followed (put the files here)"
 
@@ -67,7 +69,7 @@ def _build(files: Mapping[str, bytes], commit: str, problems: list[Problem]) -> 
         size = f"{len(files):,} files with {total:,} bytes"
         bound = f"at most {MAX_FILES:,} files with {MAX_TOTAL:,} bytes are read"
         raise ConfigError([Problem(SITE, 1, 1, "", f"the repository has {size}, and {bound}")])
-    found = {}
+    found, left = {}, MAX_VALUES
     for name, content in sorted(files.items()):
         if name.endswith(".yml"):
             problems.append(Problem(escaped(name), 1, 1, "", "only .yaml files are read (rename it)"))
@@ -75,6 +77,10 @@ def _build(files: Mapping[str, bytes], commit: str, problems: list[Problem]) -> 
             problems.append(Problem(escaped(name), 1, 1, "", "the file name holds a control character"))
         else:
             found[name] = read(name, content)
+            left -= found[name].values
+        if left < 0:
+            message = f"the repository has more than {MAX_VALUES:,} values, and no more are read"
+            raise ConfigError([Problem(SITE, 1, 1, "", message)])
     try:
         return build(found, commit, problems)
     except ConfigError as error:

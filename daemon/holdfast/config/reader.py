@@ -23,6 +23,7 @@ from holdfast.model.values import Json
 #: No file of a config repository comes near; beyond it lies a mistake or an attack.
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 24
+#: Values of one file; a document counts as one at least.
 MAX_VALUES: Final = 50_000
 #: Keys whose value people write as a plain sentence: there a ` #` is rarely meant as a comment.
 SENTENCES: Final = frozenset({"title", "doc", "ask"})
@@ -40,11 +41,13 @@ _WORD: Final = re.compile(r"\$?[A-Za-z_][\w.-]*")
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """What one file holds. `complete` is false where a document could not be read at all."""
+    """What one file holds. `complete` is false where a document could not be read at all; `values`
+    counts what was read."""
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
     complete: bool
+    values: int = field(default=0, compare=False)
 
 
 class _Mark(Protocol):
@@ -69,13 +72,17 @@ def read(file: str, content: bytes) -> ReadFile:
     documents: list[Document] = []
     problems: list[Problem] = []
     complete = True
+    count = 0
     for first_line, lines in _chunks(text):
-        composer = _Composer(file, first_line, lines, problems)
+        composer = _Composer(file, first_line, lines, problems, count)
         try:
             documents.extend(composer.documents())
         except _Unreadable:
             complete = False
-    return ReadFile(tuple(documents), tuple(problems), complete)
+        count = composer.count
+        if count > MAX_VALUES:
+            break
+    return ReadFile(tuple(documents), tuple(problems), complete, count)
 
 
 def too_large(size: int) -> str:
@@ -126,6 +133,8 @@ class _Composer:
     first_line: int
     lines: list[str]
     problems: list[Problem]
+    #: Values of the file so far.
+    count: int
     parser: yaml.SafeLoader = field(init=False)
     values: dict[Path, Place] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
@@ -135,6 +144,7 @@ class _Composer:
 
     def documents(self) -> Iterator[Document]:
         """Every document that is not empty. Raises _Unreadable after writing down why."""
+        self._counted(None)
         self._refuse_directives()
         self.parser = yaml.SafeLoader("\n".join(self.lines))
         while True:
@@ -185,6 +195,11 @@ class _Composer:
             return Place(self.first_line + 1, 1)
         return Place(self.first_line + mark.line + 1, mark.column + 1)
 
+    def _counted(self, mark: _Mark | None) -> None:
+        self.count += 1
+        if self.count > MAX_VALUES:
+            self._stop(mark, f"more than {MAX_VALUES:,} values in one file (split it)")
+
     def _refuse(self, event: yaml.Event, path: Path, message: str) -> None:
         self.holes.add(path)
         self._say(event, path, message)
@@ -197,8 +212,7 @@ class _Composer:
         self.values[path] = self._place(event.start_mark)
         if len(path) > MAX_DEPTH:
             self._stop(event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
-        if len(self.values) > MAX_VALUES:
-            self._stop(event.start_mark, f"more than {MAX_VALUES:,} values in one document (split it)")
+        self._counted(event.start_mark)
         self._refuse_anchor(event, path)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(event, path)

@@ -1,4 +1,4 @@
-"""The JSON Schemas: where they lie, and validators built from them.
+"""The JSON Schemas and the OpenAPI document: where they lie, and validators built from them.
 
 They travel with the code (`holdfast/_schemas` in a wheel, `schemas/` beside it in a checkout), never
 with the config repository: a commit cannot loosen its own rules.
@@ -43,6 +43,11 @@ def schema(kind: str) -> dict[str, Any]:
     """One schema as it stands in its file."""
     content = (directory() / f"{kind}.schema.json").read_bytes()
     return msgspec.json.decode(content, type=dict[str, Any])
+
+
+def openapi() -> bytes:
+    """The description of the door for events, as its file has it."""
+    return (directory() / "openapi.json").read_bytes()
 
 
 @cache

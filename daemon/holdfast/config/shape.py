@@ -18,6 +18,8 @@ from holdfast.errors import Problem
 from holdfast.model.values import Json
 
 _MOST_LISTED: Final = 20
+#: Among more names than this nothing similar is looked for: each is compared with each unknown one.
+_MOST_COMPARED: Final = 200
 #: Text that YAML reads as itself without quotes, also between brackets.
 _PLAIN: Final = re.compile(r"(?:[A-Za-z0-9$/.]|-[^\s])(?:[^:#?,\[\]{}\s]|:(?=\S)| (?=[^\s#]))*")
 _TYPES: Final = {
@@ -86,7 +88,8 @@ def check(document: Document, kind: str) -> list[Flaw]:
 def close_to(word: str, known: Iterable[str], cutoff: float = 0.75) -> str | None:
     """The known word that was probably meant, or None."""
     names = sorted(known)
-    close = get_close_matches(word.lower(), names, n=1, cutoff=cutoff)
+    few = names if len(names) <= _MOST_COMPARED else []
+    close = get_close_matches(word.lower(), few, n=1, cutoff=cutoff)
     longer = [name for name in names if len(word) >= 3 and name.startswith(word.lower())]
     return next(iter(close or longer), None)
 

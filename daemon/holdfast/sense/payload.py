@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from itertools import islice
 from typing import Final, cast
 
 import msgspec
@@ -23,7 +24,9 @@ MAX_VALUES: Final = 200_000
 #: No number of that many digits or fewer overflows a float, and no text so short has 1,000 keys.
 _SMALL: Final = 308
 _LARGEST: Final = 10**308
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+#: What is left of a body to count its values: quotes and commas. One match is one comma between values.
+_NEITHER: Final = bytes(set(range(256)) - set(b'",'))
+_BETWEEN: Final = re.compile(rb'(?:",++")?+,')
 _raws: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -96,8 +99,15 @@ def _object(value: Json, what: str) -> dict[str, Json]:
 
 def _check_values(body: bytes | bytearray) -> None:
     # Commas are counted first because that is nearly free; texts may hold many of them.
-    if body.count(b",") > MAX_VALUES and _STRING.sub(b"", body).count(b",") > MAX_VALUES:
+    if body.count(b",") > MAX_VALUES and _separators(body) > MAX_VALUES:
         raise Unprocessable(f"The body has more than {MAX_VALUES:,} values.", "Send fewer values at once.")
+
+
+def _separators(body: bytes | bytearray) -> int:
+    """The commas outside of texts, as far as they matter; in linear time and without a copy of each text."""
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    bare = unescaped.translate(None, _NEITHER).replace(b'""', b"") + b","  # so that one follows each text
+    return sum(1 for _ in islice(_BETWEEN.finditer(bare), MAX_VALUES + 2)) - 1
 
 
 def _check(value: Json) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -20,6 +20,7 @@ class Limits:
     connections: int = 1000
     head_bytes: int = 32 * 1024
     headers: int = 100
+    waiting: int = 16  # requests of one connection that came while an earlier one is being answered
     head: float = 10.0
     body: float = 30.0
     answer: float = 60.0
@@ -129,7 +130,9 @@ class Guard(HttpToolsProtocol):
         self.deadline = 0.0
         self._unfinished = 0  # bytes of a head whose end is not yet there
         self._came = 0  # the same with what is being parsed: no head can be larger
+        self._behind = 0  # bytes of headers that came behind a body
         self._refused: Answer | None = None
+        self._last: Answer | None = None  # said when what came before it has been answered
         self._ended = False  # the client has said all that it will say
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -147,7 +150,7 @@ class Guard(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a head that does not end is cut off."""
-        if self.phase is Phase.CLOSING:
+        if self.phase is Phase.CLOSING or self._last is not None:
             return
         self._came = self._unfinished + len(data)
         super().data_received(data)
@@ -163,16 +166,26 @@ class Guard(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins: its head has its own time and room."""
+        if len(self.pipeline) >= self.crowd.limits.waiting:
+            self._give_up(_TOO_MANY)
         super().on_message_begin()
-        self._unfinished = 0
+        self._unfinished = self._behind = 0
         self._enter(Phase.HEAD, self.crowd.limits.head)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """What comes behind a body is counted and counts for nothing: it must not pass for a credential."""
+        if self.phase is not Phase.BODY:
+            super().on_header(name, value)
+            return
+        self._behind += len(name) + len(value)
+        if self._behind > self.crowd.limits.head_bytes:
+            self._give_up(_HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """The head is there, and no larger than it may be; the body has its own time."""
         limits = self.crowd.limits
         if len(self.headers) > limits.headers or (self._came > limits.head_bytes and self._head_is_large()):
-            self._refused = _HEAD_TOO_LARGE
-            raise ValueError("head too large")  # the parser gives up, and `send_400_response` is called
+            self._give_up(_HEAD_TOO_LARGE)
         self._enter(Phase.BODY, limits.body)
         super().on_headers_complete()
 
@@ -188,8 +201,13 @@ class Guard(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is out; the next request may come, or one that waits is taken up."""
         cast("OneWrite", self.transport).flush()  # an answer to HEAD has a head alone
+        newest = not self.pipeline
         super().on_response_complete()
-        if self.phase is Phase.ANSWER:
+        if newest:
+            self.cycle.body.clear()  # of a request that was refused before its body was read
+        if newest and self._last is not None:
+            self._say(self._last)
+        elif self.phase is Phase.ANSWER:
             busy = not self.cycle.response_complete  # of the newest request
             self._rest(busy=busy)
             if self._ended and not busy:
@@ -229,12 +247,35 @@ class Guard(HttpToolsProtocol):
         parts = sum(len(name) + len(value) for name, value in self.headers)
         return len(self.url) + parts > self.crowd.limits.head_bytes
 
+    def _give_up(self, said: Answer) -> NoReturn:
+        """End from within the parser, which calls `send_400_response` for what is raised."""
+        self._refused = said
+        raise ValueError(said.status)
+
     def _end(self, said: Answer) -> None:
-        """Say a last thing, past the application, and hang up."""
-        if self.phase is not Phase.CLOSING:
-            self._enter(Phase.CLOSING, self.crowd.limits.grace)
-            self.transport.write(_raw(said))
-            self.transport.close()
+        """Say a last thing, past the application, and hang up; after what is still to be answered."""
+        if self.phase is Phase.CLOSING or self._last is not None:
+            return
+        if self._owes():
+            self._last = said
+            self._enter(Phase.ANSWER, self.crowd.limits.answer)
+        else:
+            self._say(said)
+
+    def _owes(self) -> bool:
+        """Whether an earlier request waits for its answer; one that broke off waits for nothing."""
+        if self.phase is Phase.BODY:
+            queued = bool(self.pipeline)
+            if queued:
+                self.pipeline.popleft()
+            return queued
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    def _say(self, said: Answer) -> None:
+        self._enter(Phase.CLOSING, self.crowd.limits.grace)
+        self.transport.write(_raw(said))
+        self.transport.close()
 
 
 def guarded(limits: Limits) -> tuple[type[Guard], Crowd]:
@@ -258,5 +299,8 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_ROOM: Final = refusal(503, "Too many connections.", "Try again soon.", (b"retry-after", b"1"))
 _HEAD_TOO_LARGE: Final = refusal(
     431, "The head of the request is too large.", "Send fewer or shorter headers."
+)
+_TOO_MANY: Final = refusal(
+    429, "Too many requests came before their answers.", "Wait for answers.", (b"retry-after", b"1")
 )
 _TOO_SLOW: Final = refusal(408, "The request did not come to its end in time.", "Send it faster.")

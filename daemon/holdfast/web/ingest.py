@@ -39,13 +39,14 @@ _GENERIC: Final = "/in/generic/"
 @dataclass(frozen=True, slots=True)
 class IngestDoors:
     """What the door needs. `append` resolves after the commit; `ready` gives each check's name and
-    `ok`, or what is wrong; `readings` the numbers of this moment."""
+    `ok`, or what is wrong; `openapi` describes the door; `readings` are the numbers of this moment."""
 
     snapshot: Callable[[], Snapshot]
     secret: Callable[[Secret], str]
     append: Callable[[Sequence[Entry]], Awaitable[list[Ack]]]
     clock: Callable[[], Millis]
     ready: Callable[[], Mapping[str, str]]
+    openapi: bytes
     readings: Callable[[], Iterable[Reading]] = tuple
 
 
@@ -130,7 +131,7 @@ class Ingest:
 
 
 def ingest_app(doors: IngestDoors) -> Ingest:
-    """`POST /events`, `POST /in/generic/NAME`, `GET /healthz`, `GET /readyz` and `GET /metrics`."""
+    """What schemas/openapi.json describes, and nothing else."""
     return Ingest(doors)
 
 
@@ -150,11 +151,17 @@ def _pages(doors: IngestDoors) -> Starlette:
         ready = all(said == "ok" for said in checks.values())
         return answer(200 if ready else 503, {"ready": ready, "checks": checks})
 
-    return Starlette(
+    async def openapi(_: Request) -> Answer:
+        return Answer(200, doors.openapi)
+
+    pages = Starlette(
         routes=[
             Route("/healthz", page(healthz)),
             Route("/readyz", page(readyz)),
             Route("/metrics", page(metrics_page(doors.readings))),
+            Route("/openapi.json", page(openapi)),
         ],
         exception_handlers={HTTPException: no_page},
     )
+    pages.router.redirect_slashes = False  # it would repeat whatever host the request names
+    return pages

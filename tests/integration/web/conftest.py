@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +15,12 @@ import httpx
 import pytest
 import uvloop
 
+from holdfast.config.schemas import openapi
 from holdfast.effects import crash_point
 from holdfast.journal import Ack, Journal
 from holdfast.model.actions import Service
 from holdfast.model.events import Entry
+from holdfast.model.records import Reading
 from holdfast.model.snapshot import (
     AuthScheme,
     Cast,
@@ -98,6 +100,7 @@ class Door:
     database: Database
     journal: Journal
     snapshot: Snapshot = SNAPSHOT
+    readings: Callable[[], Iterable[Reading]] = tuple
     checks: dict[str, str] = field(default_factory=lambda: {"store": "ok"})
 
     @property
@@ -165,7 +168,18 @@ def open_door(loop: Loop, tmp_path: Path) -> Iterator[Callable[..., Door]]:
         def checks() -> Mapping[str, str]:
             return box[0].checks
 
-        doors = IngestDoors(lambda: box[0].snapshot, secret, append or journal.append_async, clock, checks)
+        def readings() -> Iterable[Reading]:
+            return box[0].readings()
+
+        doors = IngestDoors(
+            lambda: box[0].snapshot,
+            secret,
+            append or journal.append_async,
+            clock,
+            checks,
+            openapi(),
+            readings,
+        )
         app = ingest_app(doors)
         served = loop.run(serve_tcp(app, "127.0.0.1", 0, limits=limits))
         door = Door(loop, app, served, database, journal)

@@ -171,8 +171,18 @@ def test_too_many_values_are_one_clear_line() -> None:
     file = read("x.yaml", b"a: [" + b"1," * (MAX_VALUES + 10) + b"]")
 
     assert [problem.message for problem in file.problems] == [
-        f"more than {MAX_VALUES:,} values in one document (split it)"
+        f"more than {MAX_VALUES:,} values in one file (split it)"
     ]
+
+
+@pytest.mark.parametrize("document", [b"---\n", b"---\n\t\n", b"---\na: 1\n"])
+def test_documents_without_end_are_one_clear_line(document: bytes) -> None:
+    file = read("x.yaml", document * (MAX_VALUES + 10))
+
+    assert file.problems[-1].message == f"more than {MAX_VALUES:,} values in one file (split it)"
+    assert not file.complete
+    assert file.values == MAX_VALUES + 1
+    assert len(file.documents) <= MAX_VALUES
 
 
 def test_an_alias_bomb_is_one_clear_line() -> None:

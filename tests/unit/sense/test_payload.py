@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -188,6 +191,47 @@ def test_commas_in_texts_are_no_values() -> None:
     body = b'{"a":["' + b'","'.join([b"," * 60_000] * 10) + b'"]}'
 
     assert len(read_json(body)["a"]) == 10
+
+
+texts = st.text(alphabet='",\\{a', max_size=6)
+
+
+def separators(value: object) -> int:
+    """How many commas JSON puts between the values of this one."""
+    if not isinstance(value, dict | list):
+        return 0
+    inner = list(value.values()) if isinstance(value, dict) else value
+    return max(len(inner) - 1, 0) + sum(map(separators, inner))
+
+
+@given(
+    st.recursive(texts, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=5))
+)
+def test_commas_between_values_are_told_from_those_in_texts(value: object) -> None:
+    assert payload._separators(msgspec.json.encode(value)) == separators(value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'["' + b'\\",' * 800_000,
+        b'["' + b"," * 4_000_000,
+        b"[" + b'"' * 2_000_001 + b"," * 200_001,
+        b"[" + b'"",' * 1_300_000 + b"]",
+        b"[" + b'",",' * 1_000_000 + b"]",
+    ],
+)
+def test_counting_values_takes_linear_time_and_little_memory(body: bytes) -> None:
+    tracemalloc.start()
+    started = time.process_time()
+
+    with pytest.raises(Refused):
+        read_events(body)
+
+    spent, (_, peak) = time.process_time() - started, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert spent < 5
+    assert peak < 6 * len(body)
 
 
 @given(values)
