@@ -233,7 +233,7 @@ def test_road(cost: Time, snapshot: Snapshot, database: Database, size: int, fir
     """A batch from the journal to the commit of what was decided, matched natively."""
     engine = NativeEngine(snapshot.rules.values())
     pipeline = Pipeline(
-        database, Loaded(snapshot, engine), Identity("bench", bytes(32)), decided=lambda _: None
+        database, Loaded(snapshot, engine), Identity("bench", bytes(32)), decided=lambda *_: None
     )
     first = itertools.count(0, size)
 

@@ -37,7 +37,7 @@ from holdfast.execute.ssh import SshConnector
 from holdfast.gate import token
 from holdfast.gate.card import fill
 from holdfast.gate.wording import CODE_PLACEHOLDER
-from holdfast.journal import Journal
+from holdfast.journal import Journal, Pace
 from holdfast.model.actions import Connector
 from holdfast.model.events import ConfigSwap, Entry, EntryKind, Start
 from holdfast.model.records import Message
@@ -122,12 +122,13 @@ class Daemon:
         return 0
 
     def _build(self) -> None:
-        self.journal = Journal(self.database, now, on_commit=lambda _: self.pipeline.wake())
+        self.journal = Journal(self.database, now, on_commit=lambda _: self.pipeline.wake(), pace=Pace())
         self.pipeline = Pipeline(
             self.database,
             engines.load(self.current.snapshot, self.journal.append),
             self.identity,
             decided=self._decided,
+            tail=self.journal.take,
         )
         put = self.journal.put
         self.clock = Clock(self.database, put, self.settings.state / STOP_FILE)
@@ -313,10 +314,12 @@ class Daemon:
             "mail": self.mailboxes.complaint() or "ok",
         }
 
-    def _decided(self, cursor: int) -> None:
+    def _decided(self, cursor: int, written: bool) -> None:
+        self.journal.decided(cursor)
         self.turns.moved(cursor)
-        for part in (self.hands, self.outbox, self.clock):
-            part.wake()
+        if written:
+            for part in (self.hands, self.outbox, self.clock):
+                part.wake()
 
     def _filled(self, message: Message) -> str:
         if message.gate is None or CODE_PLACEHOLDER not in message.body:

@@ -16,9 +16,12 @@ class Turns:
         self._count = 0
 
     def moved(self, cursor: int) -> None:
-        """The pipeline has decided up to here; called on any thread."""
+        """The pipeline has decided up to here; called on one thread."""
+        self._cursor = cursor
+        if not self._waiting:
+            return  # whoever comes from now on sees the cursor
         try:
-            self._loop.call_soon_threadsafe(self._advance, cursor)
+            self._loop.call_soon_threadsafe(self._advance)
         except RuntimeError:
             # the loop has ended: the daemon is going down and nobody waits any more
             return
@@ -30,10 +33,10 @@ class Turns:
         self._count += 1
         future: asyncio.Future[None] = self._loop.create_future()
         heapq.heappush(self._waiting, (seq, self._count, future))
+        self._advance()  # it may have come between the first look and this
         await future
 
-    def _advance(self, cursor: int) -> None:
-        self._cursor = max(self._cursor, cursor)
+    def _advance(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._cursor:
             future = heapq.heappop(self._waiting)[2]
             if not future.done():

@@ -63,9 +63,12 @@ class Correlator:
         fact = event.fact()
         found = [self._rules[number].advance(event, fact, findings) for number in concerned]
         firings = [firing for firing, _ in found if firing is not None]
+        cleared = tuple(cleared for _, cleared in found if cleared is not None)
+        if not firings and not cleared:
+            return NOTHING
         return Signals(
             tuple(firing for firing in firings if not is_silenced(firing)),
-            tuple(cleared for _, cleared in found if cleared is not None),
+            cleared,
             tuple(firing for firing in firings if is_silenced(firing)),
         )
 

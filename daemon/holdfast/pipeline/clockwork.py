@@ -21,6 +21,8 @@ from holdfast.store.timers import Timer
 
 #: Events are remembered one by one for this long: a source that repeats one later is heard again.
 RETAIN: Final[Millis] = 30 * DAY
+#: So long after a start nothing waits for fresh evidence any more.
+GRACE_OVER: Final[Millis] = GRACE + MINUTE
 PRUNED_AT_ONCE: Final = 20_000
 
 
@@ -81,7 +83,7 @@ def on_fresh_evidence(work: Work, rule: str, key: str) -> None:
 
 def any_in_grace(work: Work) -> bool:
     """Whether some run waits for fresh evidence (only for a while after a start)."""
-    return work.now - work.started_at <= GRACE + MINUTE and bool(timers.of_kind(work.tx, "grace"))
+    return work.now - work.started_at <= GRACE_OVER and bool(timers.of_kind(work.tx, "grace"))
 
 
 def ask_about(work: Work, run_id: str, why: str) -> None:

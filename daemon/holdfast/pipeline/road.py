@@ -7,16 +7,18 @@ who are woken then; what comes back is a new entry of the journal.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 import structlog
 
-from holdfast.correlate import Correlator, Firing
+from holdfast.correlate import Correlator, Firing, Signals
 from holdfast.correlate.keys import key_of
+from holdfast.correlate.signals import NOTHING
 from holdfast.effects import crash_point
 from holdfast.errors import HoldfastError, StoreError
 from holdfast.match.engine import Engine, Findings
@@ -31,12 +33,21 @@ from holdfast.store.database import Database, Tx
 
 _DECIDE: Final = crash_point("pipeline.decide")
 _QUARANTINE: Final = crash_point("pipeline.quarantine")
+_PASS: Final = crash_point("pipeline.pass")
 BATCH: Final = 500
+#: So many entries that meant nothing are passed by before the cursor is saved on their account.
+PASSED: Final = 10_000
 COMMIT: Final = "commit"
 
 _EVENTS: Final = msgspec.json.Decoder(Event)
 
 log = structlog.get_logger(__name__)
+
+
+def _not_at_hand(after: int, limit: int) -> Sequence[Entry] | None:
+    """Nobody keeps entries in memory."""
+    del after, limit
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,26 @@ class Loaded:
 
     snapshot: Snapshot
     engine: Engine
+
+
+class _Pen:
+    """A transaction that begins with the first thing that is written."""
+
+    def __init__(self, begin: Callable[[], Tx]) -> None:
+        self._begin = begin
+        self._tx: Tx | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether it has begun."""
+        return self._tx is not None
+
+    @property
+    def tx(self) -> Tx:
+        """The transaction."""
+        if self._tx is None:
+            self._tx = self._begin()
+        return self._tx
 
 
 class Pipeline:
@@ -56,14 +87,18 @@ class Pipeline:
         loaded: Loaded,
         identity: Identity,
         *,
-        decided: Callable[[int], None],
+        decided: Callable[[int, bool], None],
+        tail: Callable[[int, int], Sequence[Entry] | None] = _not_at_hand,
     ) -> None:
-        """`decided` is told each new cursor, after its commit."""
+        """`decided` is told each new cursor, after its commit, and whether anything was written beside it:
+        the cursor of events that mean nothing is saved now and then only. `tail` gives the next entries
+        after a sequence number, at most so many, where they are at hand; None: the store has them."""
         self._db = database
         self._identity = identity
         self._offered: dict[str, Loaded] = {}
         self._idle = True
         self._decided = decided
+        self._tail = tail
         self._wake = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -71,7 +106,7 @@ class Pipeline:
         self.started_seq = 0
         self._started_at = 0
         with database.read() as tx:
-            self.cursor = journal.cursor(tx)
+            self.cursor = self._saved = journal.cursor(tx)
         self._loaded: Loaded
         self._correlator: Correlator
         self._use(loaded)
@@ -115,24 +150,28 @@ class Pipeline:
         """Handle everything that is in the journal; how many entries that were."""
         handled = 0
         while not self._stopping:
-            with self._db.read() as tx:
-                entries = journal.after(tx, self.cursor, BATCH)
+            entries = self._tail(self.cursor, BATCH)
+            if entries is None:
+                with self._db.read() as tx:
+                    entries = journal.after(tx, self.cursor, BATCH)
             self._idle = not entries
             if not entries:
                 break
             self._handle_batch(entries)
             handled += len(entries)
-            self._decided(self.cursor)
+            self._decided(self.cursor, self._saved == self.cursor)
         return handled
 
     def _run(self) -> None:
         while not self._stopping:
-            self._wake.wait(1.0)
+            woken = self._wake.wait(1.0)
             self._wake.clear()
             try:
                 if self.failed is not None:
                     self._use(self._loaded)
                 self.drain()
+                if not woken or self._stopping:
+                    self._save_cursor()
                 self.failed = None
             except Exception as error:
                 # the disk may be full or gone: nothing is lost, the entries stay; try again
@@ -164,7 +203,7 @@ class Pipeline:
                 journal.quarantine(tx, entry.seq, reason, entry.received)
                 journal.advance(tx, entry.seq)
                 messages.quarantined(self._work(tx, entry), entry, reason)
-            self.cursor = entry.seq
+            self.cursor = self._saved = entry.seq
 
     def _commit(self, entries: Sequence[Entry]) -> None:
         before = self._loaded
@@ -179,30 +218,55 @@ class Pipeline:
 
     def _decide(self, entries: Sequence[Entry]) -> None:
         events = [_event(entry) for entry in entries if entry.kind is EntryKind.EVENT]
-        before = self._loaded
-        matched = iter(zip(events, before.engine.match(events), strict=True))
-        with self._db.begin(_DECIDE) as tx:
-            for position, entry in enumerate(entries):
-                if entry.kind is EntryKind.EVENT:
-                    event, findings = next(matched)
-                    if not findings:
-                        continue  # no rule is about it: most events of a busy day
-                    work = self._work(tx, entry)
-                    self._on_event(work, event, findings)
-                else:
-                    work = self._work(tx, entry)
-                    self._on_entry(work, entry)
-                _respond(work)
-                if self._loaded is not before:
-                    # the rest of the batch belongs to the new config: match it again
-                    entries = entries[: position + 1]
-                    break
-            correlation.save(tx, self._correlator.changed())
-            journal.advance(tx, entries[-1].seq)
-        self.cursor = entries[-1].seq
+        found = self.engine.match(events)
+        with contextlib.ExitStack() as open_until_here:
+            pen = _Pen(lambda: open_until_here.enter_context(self._db.begin(_DECIDE)))
+            last = self._handle(entries, zip(events, found, strict=True), pen).seq
+            changed = self._correlator.changed()
+            if changed or pen.used:
+                correlation.save(pen.tx, changed)
+                journal.advance(pen.tx, last)
+        self.cursor = last
+        if pen.used:
+            self._saved = last
+        elif last - self._saved >= PASSED:
+            self._save_cursor()
 
-    def _on_event(self, work: Work, event: Event, findings: Findings) -> None:
-        signals = self._correlator.advance(event, findings)
+    def _handle(
+        self, entries: Sequence[Entry], matched: Iterator[tuple[Event, Findings]], pen: _Pen
+    ) -> Entry:
+        """Take each entry down the road; the last one that was: a new config takes the rest."""
+        before = self._loaded
+        for entry in entries:
+            if entry.kind is not EntryKind.EVENT:
+                work = self._work(pen.tx, entry)
+                self._on_entry(work, entry)
+            else:
+                event, findings = next(matched)
+                signals = self._correlator.advance(event, findings) if findings else NOTHING
+                if signals is NOTHING and not self._may_be_fresh(entry, findings):
+                    continue  # most events of a busy day: no rule is about them, or none is moved
+                work = self._work(pen.tx, entry)
+                self._on_event(work, event, findings, signals)
+            _respond(work)
+            if self._loaded is not before:
+                return entry
+        return entries[-1]
+
+    def _save_cursor(self) -> None:
+        """What was passed by meant nothing: to pass it by once more after a crash changes nothing either."""
+        if self._saved == self.cursor:
+            return
+        with self._db.begin(_PASS) as tx:
+            journal.advance(tx, self.cursor)
+        self._saved = self.cursor
+
+    def _may_be_fresh(self, entry: Entry, findings: Findings) -> bool:
+        """Whether it may be evidence that a run waits for which the last life left."""
+        soon = entry.received - self._started_at <= clockwork.GRACE_OVER
+        return soon and Truth.TRUE in findings.values()
+
+    def _on_event(self, work: Work, event: Event, findings: Findings, signals: Signals) -> None:
         for firing in signals.firings:
             faults.on_firing(work, firing)
         for cleared in signals.cleared:
@@ -284,6 +348,6 @@ def _respond(work: Work) -> None:
 def _event(entry: Entry) -> Event:
     """The journal's word on when an event was received counts, not the door's."""
     event = entry.event or _EVENTS.decode(entry.body)
-    return (
-        event if event.received == entry.received else msgspec.structs.replace(event, received=entry.received)
-    )
+    if event.received == entry.received:
+        return event
+    return msgspec.structs.replace(event, received=entry.received)

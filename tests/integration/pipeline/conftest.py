@@ -167,7 +167,7 @@ class World:
 
     def _pipeline(self) -> Pipeline:
         identity = Identity("lab", KEY)
-        return Pipeline(self.db, loaded(self.snapshot), identity, decided=lambda _: None)
+        return Pipeline(self.db, loaded(self.snapshot), identity, decided=lambda *_: None)
 
     def begin(self) -> None:
         self.put(EntryKind.START, "app", msgspec.json.encode(Start("boot", "0")))
