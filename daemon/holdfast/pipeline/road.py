@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -35,6 +36,8 @@ _DECIDE: Final = crash_point("pipeline.decide")
 _QUARANTINE: Final = crash_point("pipeline.quarantine")
 _PASS: Final = crash_point("pipeline.pass")
 BATCH: Final = 500
+#: Seconds that a batch should take: what comes after it waits for so long.
+BATCH_S: Final = 0.05
 #: So many entries that meant nothing are passed by before the cursor is saved on their account.
 PASSED: Final = 10_000
 COMMIT: Final = "commit"
@@ -97,6 +100,7 @@ class Pipeline:
         self._identity = identity
         self._offered: dict[str, Loaded] = {}
         self._idle = True
+        self._batch = BATCH
         self._decided = decided
         self._tail = tail
         self._wake = threading.Event()
@@ -150,17 +154,30 @@ class Pipeline:
         """Handle everything that is in the journal; how many entries that were."""
         handled = 0
         while not self._stopping:
-            entries = self._tail(self.cursor, BATCH)
-            if entries is None:
-                with self._db.read() as tx:
-                    entries = journal.after(tx, self.cursor, BATCH)
+            entries = self._next()
             self._idle = not entries
             if not entries:
                 break
+            begun = time.monotonic()
             self._handle_batch(entries)
+            self._pace(len(entries), time.monotonic() - begun)
             handled += len(entries)
             self._decided(self.cursor, self._saved == self.cursor)
         return handled
+
+    def _next(self) -> Sequence[Entry]:
+        entries = self._tail(self.cursor, self._batch)
+        if entries is None:
+            with self._db.read() as tx:
+                entries = journal.after(tx, self.cursor, self._batch)
+        return entries
+
+    def _pace(self, entries: int, seconds: float) -> None:
+        """Events that lead to much make batches small, so that others do not wait for long."""
+        if seconds > BATCH_S:
+            self._batch = max(1, int(entries * BATCH_S / seconds))
+        elif entries == self._batch:
+            self._batch = min(BATCH, 2 * self._batch)
 
     def _run(self) -> None:
         while not self._stopping:
