@@ -33,6 +33,9 @@ class NativeEngine:
     def start(self, seconds: float) -> None:
         """Nothing has to be started."""
 
+    def announce(self) -> None:
+        """Nothing becomes of it."""
+
     def match(self, events: Sequence[Event]) -> list[Findings]:
         """The findings of each event, in the same order; never raises."""
         self._events += len(events)
