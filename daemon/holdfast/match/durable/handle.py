@@ -70,6 +70,7 @@ def try_out(rules: Iterable[Rule]) -> None:
     """Start a process with these rules, show it its smoke facts, and end it. Raises Failed."""
     handle = started(compile_rules(rules))
     try:
+        handle.load()
         handle.smoke()
     finally:
         handle.kill()

@@ -247,6 +247,20 @@ def test_a_signal_to_our_terminal_does_not_reach_it(begin: Begin) -> None:
     assert handle.ask([HIT])
 
 
+def test_rules_can_be_tried_out_on_a_process_that_is_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Handle] = []
+
+    def start(program: Program) -> Handle:
+        begun.append(Handle(program))
+        return begun[-1]
+
+    monkeypatch.setattr(module, "started", start)
+    module.try_out(rules([Compare("data.a", Op.GT, 5)]))
+
+    assert begun[0].facts > 0
+    assert is_gone(begun[0].pid)
+
+
 def test_without_durable_rules_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing() is None
     monkeypatch.setattr(module, "find_spec", lambda _: None)
