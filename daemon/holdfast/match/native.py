@@ -38,8 +38,9 @@ class NativeEngine:
 
     def match(self, events: Sequence[Event]) -> list[Findings]:
         """The findings of each event, in the same order; never raises."""
-        self._events += len(events)
-        return [self.match_one(event) for event in events]
+        found = [self.match_one(event) for event in events]
+        self._events += sum(map(bool, found))
+        return found
 
     def match_one(self, event: Event) -> Findings:
         """The findings of one event."""

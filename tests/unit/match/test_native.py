@@ -65,7 +65,7 @@ def test_it_is_ready_at_once_and_never_in_trouble(rule: MakeRule, event: MakeEve
     engine.close()
 
     figures = engine.figures()
-    assert (figures.mode, figures.native, figures.asked, figures.pid) == (EngineMode.NATIVE, 2, 0, 0)
+    assert (figures.mode, figures.native, figures.asked, figures.pid) == (EngineMode.NATIVE, 1, 0, 0)
 
 
 def test_one_pattern_is_asked_by_its_key_whatever_the_type(rule: MakeRule, event: MakeEvent) -> None:

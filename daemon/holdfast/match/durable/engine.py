@@ -95,8 +95,8 @@ class DurableEngine:
             part = events[at : at + self._slice]
             answered = self._ask(part) if time.monotonic() < until else None
             if answered is None:
-                self._stood_in += len(part)
                 answered = [self._native.match_one(event) for event in part]
+                self._stood_in += sum(map(bool, answered))
             found += answered
         return found
 

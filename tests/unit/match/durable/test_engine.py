@@ -75,10 +75,10 @@ def test_the_process_is_asked_and_native_confirms(begin: Callable[..., Begun]) -
 def test_before_the_process_is_there_native_answers() -> None:
     engine = DurableEngine(rules([ABOVE]), bool)
 
-    found = engine.match([event({"a": 6})])
+    found = engine.match([event({"a": 6}), event(kind="no.rule.is.about.it")])
     engine.close()
 
-    assert found == [{"r0/e": Truth.TRUE}]
+    assert found == [{"r0/e": Truth.TRUE}, {}]
     assert (engine.figures().mode, engine.figures().native) == (EngineMode.STARTING, 1)
 
 

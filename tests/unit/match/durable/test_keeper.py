@@ -387,3 +387,17 @@ def test_no_thread_to_be_had_is_no_reason_to_stop_matching(
 
     assert kept.told() == [(EngineMode.NATIVE, EngineTrouble.DEATH)]
     assert kept.keeper.take() is None
+
+
+def test_giving_up_under_somebody_who_asks_is_one_failure_and_told_once(
+    keep: Callable[..., Kept], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successors fail while the old process hangs: it is ended with them, and not counted again."""
+    monkeypatch.setattr(module, "FACTS", 3)
+    kept = keep("silent:5", "exit")
+    kept.keeper.start(PATIENCE)
+    while kept.ask():
+        pass
+
+    assert kept.told() == [WELL, (EngineMode.NATIVE, EngineTrouble.DEATH)]
+    assert kept.keeper.figures().deaths == FAILURES + 1
