@@ -77,7 +77,7 @@ ALLOWED = {
     "holdfast.execute.ssh:SshConnector._session": "opens the channel that `_ask` speaks on",
     "holdfast.match.durable.child:main": "its end of the socket to the daemon that started it",
     "holdfast.match.durable.handle:Handle.__init__": "the engine process, and the socket to it",
-    "holdfast.match.durable.handle:Handle.kill": "the engine process: it is ours, and holds nothing",
+    "holdfast.match.durable.handle:Handle.end": "the engine process: it is ours, and holds nothing",
     "holdfast.notify.courier:_Child.__init__": "the process Apprise lives in; it sends what it is told",
     "holdfast.notify.mailbox:_connected": "reads mail with BODY.PEEK; nothing in the mailbox changes",
     "holdfast.notify.target:_loaded": "inside the courier's process, told to by `notify.send`",

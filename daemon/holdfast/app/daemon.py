@@ -163,8 +163,9 @@ class Daemon:
         up.callback(self.database.close)
         self.journal.start()
         up.callback(self.journal.stop)
-        up.callback(self._end_engine)
+        up.callback(self.pipeline.close)
         await asyncio.to_thread(self.pipeline.engine.start, engines.PATIENCE)
+        self.pipeline.engine.announce()
         self.pipeline.start()
         up.callback(self.pipeline.stop, PATIENCE)
         start = msgspec.json.encode(Start(_boot_id(), __version__))
@@ -196,10 +197,6 @@ class Daemon:
             loop.add_signal_handler(number, self.stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         self._say_hello()
-
-    def _end_engine(self) -> None:
-        """The one that matches now: it may have taken over since the start."""
-        self.pipeline.engine.close()
 
     async def _serve(self) -> Served:
         listen = self.current.snapshot.listen
@@ -285,7 +282,11 @@ class Daemon:
         self.pipeline.offer(loaded)
         body = msgspec.json.encode(ConfigSwap(snapshot.commit, before.commit))
         entry = Entry(EntryKind.CONFIG, "config", f"{snapshot.commit}-{now()}", snapshot.commit, body)
-        (ack,) = await self.journal.append_async([entry])
+        try:
+            (ack,) = await self.journal.append_async([entry])
+        except HoldfastError:
+            self.pipeline.withdraw(snapshot.commit)
+            raise
         await self.turns.come(ack.seq)
         self.prober.replace(snapshot)
         # a mailbox that hangs is let go of slowly, and meanwhile events are heard

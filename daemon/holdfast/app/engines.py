@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 import structlog
 
-from holdfast.app.clock import now
 from holdfast.errors import HoldfastError
 from holdfast.match.durable.engine import DurableEngine
 from holdfast.match.native import NativeEngine
@@ -28,16 +28,17 @@ def load(snapshot: Snapshot, append: Callable[[Sequence[Entry]], object]) -> Loa
     if snapshot.engine is EngineKind.NATIVE:
         return Loaded(snapshot, NativeEngine(rules))
 
-    def report(news: EngineNews) -> None:
+    def report(news: EngineNews) -> bool:
         say = log.info if news.trouble is None else log.warning
         say("engine.news", mode=news.mode, trouble=news.trouble, why=news.why)
         body = msgspec.json.encode(news)
-        entry = Entry(
-            EntryKind.ENGINE, "engine", f"{news.mode}-{news.trouble}-{now()}", snapshot.commit, body
-        )
+        # the same may happen twice in one millisecond, and is no duplicate then
+        entry = Entry(EntryKind.ENGINE, "engine", secrets.token_hex(8), snapshot.commit, body)
         try:
             append([entry])
         except HoldfastError as error:
             log.error("engine.not_journalled", why=str(error))  # noqa: TRY400 - the log line above tells it
+            return False
+        return True
 
     return Loaded(snapshot, DurableEngine(rules, report))

@@ -51,6 +51,9 @@ class Engine(Protocol):
     def start(self, seconds: float) -> None:
         """Begin to start what it needs, and wait that long for it; it answers before and without it too."""
 
+    def announce(self) -> None:
+        """It matches from now on: have reported how it is, and what becomes of it."""
+
     def match(self, events: Sequence[Event]) -> list[Findings]:
         """The findings of each event, in the same order; whatever happens, within a second."""
 

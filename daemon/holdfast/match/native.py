@@ -33,10 +33,14 @@ class NativeEngine:
     def start(self, seconds: float) -> None:
         """Nothing has to be started."""
 
+    def announce(self) -> None:
+        """Nothing becomes of it."""
+
     def match(self, events: Sequence[Event]) -> list[Findings]:
         """The findings of each event, in the same order; never raises."""
-        self._events += len(events)
-        return [self.match_one(event) for event in events]
+        found = [self.match_one(event) for event in events]
+        self._events += sum(map(bool, found))
+        return found
 
     def match_one(self, event: Event) -> Findings:
         """The findings of one event."""

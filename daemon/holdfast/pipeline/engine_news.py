@@ -22,6 +22,8 @@ _TYPE: Final = "engine-trouble"
 
 def on_news(work: Work, news: EngineNews) -> None:
     """Open the incident, add to it, or clear it."""
+    if work.snapshot.engine is EngineKind.NATIVE:
+        return  # the last word of an engine that the config has done away with meanwhile
     if news.mode is EngineMode.DURABLE and news.trouble is None:
         faults.release(work, HOLDER, _KEY, news.why)
         return

@@ -132,7 +132,14 @@ class Pipeline:
 
     def offer(self, loaded: Loaded) -> None:
         """A config that an entry of the journal is about to call for."""
+        self.withdraw(loaded.snapshot.commit)
         self._offered[loaded.snapshot.commit] = loaded
+
+    def withdraw(self, commit: str) -> None:
+        """No entry will call for that config: what was started for it ends."""
+        loaded = self._offered.pop(commit, None)
+        if loaded is not None:
+            loaded.engine.close()
 
     @property
     def idle(self) -> bool:
@@ -149,6 +156,12 @@ class Pipeline:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
+
+    def close(self) -> None:
+        """End the engine that matches now, which may have taken over since the start, and those to come."""
+        for commit in list(self._offered):
+            self.withdraw(commit)
+        self.engine.close()
 
     def drain(self) -> int:
         """Handle everything that is in the journal; how many entries that were."""
@@ -232,6 +245,8 @@ class Pipeline:
         if self._loaded is not before:
             self._offered.pop(self.snapshot.commit, None)
             before.engine.close()
+            # after the last word of the one before it, so that this one's counts
+            self.engine.announce()
 
     def _decide(self, entries: Sequence[Entry]) -> None:
         events = [_event(entry) for entry in entries if entry.kind is EntryKind.EVENT]
@@ -316,6 +331,7 @@ class Pipeline:
     def _on_config(self, work: Work, swap: ConfigSwap) -> None:
         loaded = self._offered.get(swap.commit)
         if loaded is None or facts.get(work.tx, COMMIT) == swap.commit:
+            self.withdraw(swap.commit)
             return
         correlation.save(work.tx, self._correlator.changed())
         snapshot = loaded.snapshot

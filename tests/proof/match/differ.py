@@ -117,6 +117,7 @@ def difference(rules: Sequence[Rule], events: Sequence[Event], tally: Tally | No
     """The first pair of rule and event that one of the matchers answers wrongly, in words."""
     handle = Handle(compile_rules(rules), answer_s=60.0)
     try:
+        handle.load()
         handle.smoke()
         engine = raw(handle, rules, events)
     finally:

@@ -5,16 +5,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from holdfast.conditions import evaluate
-from holdfast.match.engine import Engine, fits, watched
+from holdfast.match.engine import Engine
 from holdfast.match.native import NativeEngine
 from holdfast.model.conditions import AllOf, Compare, Op
-from holdfast.model.events import Event, Provenance
-from holdfast.model.rules import Guard, IncidentSpec, Mode, Pattern, Quiet, Rule
-from holdfast.model.values import MINUTE, Ref, Severity, Text, Trust, Truth
+from holdfast.model.events import EngineMode, Event
+from holdfast.model.rules import Guard, Pattern, Rule
+from holdfast.model.values import MINUTE, Ref, Truth
 
 MakeRule = Callable[..., Rule]
 MakeEvent = Callable[..., Event]
@@ -61,31 +57,22 @@ def test_a_guard_is_matched_without_its_join(rule: MakeRule, event: MakeEvent) -
     assert found == {"shop-down/deploy": Truth.TRUE}
 
 
-TYPES = st.lists(st.sampled_from(["http", "probe", "a", ""]), min_size=1, max_size=4).map(".".join)
-WANTED = TYPES | TYPES.map(lambda prefix: f"{prefix}.*")
+def test_it_is_ready_at_once_and_never_in_trouble(rule: MakeRule, event: MakeEvent) -> None:
+    engine: Engine = NativeEngine([rule()])
+    engine.start(0.0)
+    engine.announce()
+    engine.match([event("http.probe", {"ok": False}), event("nothing.known")])
+    engine.close()
+
+    figures = engine.figures()
+    assert (figures.mode, figures.native, figures.asked, figures.pid) == (EngineMode.NATIVE, 1, 0, 0)
 
 
-@given(st.lists(WANTED, max_size=6), TYPES | WANTED)
-def test_the_index_finds_the_patterns_that_fit_and_no_others(wanted: list[str], event_type: str) -> None:
-    rules = [
-        Rule(
-            name=f"r{number}",
-            doc="",
-            mode=Mode.AUTO,
-            when=Pattern(f"r{number}/p", "p", name, AllOf(())),
-            incident=IncidentSpec("t", Severity.ERROR, Text(())),
-            clears=Quiet(MINUTE),
-        )
-        for number, name in enumerate(wanted)
-    ]
-    seen = Event(
-        "1", "s", event_type, 1, 1, Severity.INFO, "x", Provenance("none", Trust.LOW, "c0ffee")
-    )  # fmt: skip
+def test_one_pattern_is_asked_by_its_key_whatever_the_type(rule: MakeRule, event: MakeEvent) -> None:
+    engine = NativeEngine([rule()])
 
-    [found] = NativeEngine(rules).match([seen])
-
-    assert set(found) == {p.key for p, _ in watched(rules) if fits(p.event, event_type)}
-    assert all(found[p.key] is evaluate(where, seen.fact()) for p, where in watched(rules) if p.key in found)
+    assert engine.test("shop-down/probe", event("other", {"ok": False}).fact()) is Truth.TRUE
+    assert engine.test("shop-down/probe", {}) is Truth.UNKNOWN
 
 
 def test_a_type_of_a_hundred_thousand_dots_costs_no_more_than_the_config_says(

@@ -175,7 +175,7 @@ def _all(items: list[Branches]) -> Branches:
     true: Iterable[Alternative] = [()]
     for item in items:
         true = [_joined(one, other) for one, other in product(true, item.true)]
-        if len(true) > MAX_ALTERNATIVES:
+        if len(true) > MAX_ALTERNATIVES or any(len(tests) > MAX_TESTS for tests in true):
             break  # it will become a feature; the rest need not be multiplied out
     false = dict.fromkeys(tests for item in items for tests in item.false)
     return Branches(tuple(dict.fromkeys(true)), tuple(false))

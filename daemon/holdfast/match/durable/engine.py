@@ -26,8 +26,11 @@ from holdfast.model.events import EngineNews, Event
 from holdfast.model.rules import Rule
 from holdfast.model.values import Fact, Severity
 
-#: Events that are asked about before it is looked at the clock again.
+#: Events, and facts about them, that are asked about before it is looked at the clock again.
 SLICE: Final = 100
+FACTS_AT_ONCE: Final = 512
+#: Characters of up to sixteen facts about one event; what is longer is matched natively.
+MAX_SHOWN: Final = 16 * 1024
 #: Seconds that a batch may take; what is left of it then is matched natively.
 BATCH_S: Final = 0.4
 #: Of the events below severity error, one in so many has all its answers compared.
@@ -46,15 +49,21 @@ class _Question:
     units: tuple[Projection, ...]
     asked: tuple[Asked, ...]
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it would keep the process busy for so long that the events beside it wait."""
+        return sum(len(asked.text) for asked in self.asked) > MAX_SHOWN * (1 + len(self.asked) // 16)
+
 
 class DurableEngine:
     """durable_rules in a process of its own; `match` is for one thread.
 
-    `report` is told, on that thread or another, what an operator has to know; it must not wait.
+    `report` is told, on that thread or another, what an operator has to know; it must not wait, and
+    answers whether it took it.
     """
 
     def __init__(
-        self, rules: Iterable[Rule], report: Callable[[EngineNews], object], *, start: Start = started
+        self, rules: Iterable[Rule], report: Callable[[EngineNews], bool], *, start: Start = started
     ) -> None:
         rules = tuple(rules)
         self._native = NativeEngine(rules)
@@ -63,6 +72,8 @@ class DurableEngine:
         for unit in program.units:
             units.setdefault(unit.wanted, []).append(Projection(unit, self._native.test))
         self._units = TypeIndex(units)
+        most = max((len(self._units.of(wanted)) for wanted in units), default=1)
+        self._slice = max(1, min(SLICE, FACTS_AT_ONCE // most))
         self._answers = program.answers
         self._keeper = Keeper(program, report, start)
         self._asked = self._stood_in = self._confirmed = self._compared = self._differences = 0
@@ -71,16 +82,21 @@ class DurableEngine:
         """Start the process, and wait that long until it has passed its smoke facts."""
         self._keeper.start(seconds)
 
+    def announce(self) -> None:
+        """Report how it is, and from now on what becomes of it."""
+        self._keeper.announce()
+
     def match(self, events: Sequence[Event]) -> list[Findings]:
         """The findings of each event, in the same order; whatever happens, within a second."""
+        self._keeper.remind()
         found: list[Findings] = []
         until = time.monotonic() + BATCH_S
-        for at in range(0, len(events), SLICE):
-            part = events[at : at + SLICE]
+        for at in range(0, len(events), self._slice):
+            part = events[at : at + self._slice]
             answered = self._ask(part) if time.monotonic() < until else None
             if answered is None:
-                self._stood_in += len(part)
                 answered = [self._native.match_one(event) for event in part]
+                self._stood_in += sum(map(bool, answered))
             found += answered
         return found
 
@@ -109,7 +125,7 @@ class DurableEngine:
             question = self._question(place, event)
             if question is None:
                 continue
-            if self._keeper.is_quarantined(question.asked):
+            if question.is_long or self._keeper.is_quarantined(question.asked):
                 self._stood_in += 1
                 found[place] = self._native.match_one(event)
             else:
@@ -139,6 +155,7 @@ class DurableEngine:
         found: list[Findings],
     ) -> None:
         at = 0
+        different: list[str] = []
         for question in questions:
             upto = at + len(question.asked)
             answers = [
@@ -153,11 +170,15 @@ class DurableEngine:
                 answers,
                 question.fact,
                 self._native.test,
-                everything=event.severity in _SEVERE or crc32(event.id.encode()) % SAMPLE == 0,
+                everything=event.severity in _SEVERE
+                or crc32(event.id.encode(errors="replace")) % SAMPLE == 0,
             )
             found[question.place] = result.findings
             self._compared += result.compared
             self._confirmed += result.compared - len(result.different)
-            if result.different:
-                self._differences += len(result.different)
-                self._keeper.differed(result.different)
+            different += result.different
+        if different:
+            self._differences += len(different)
+            self._keeper.differed(different)
+            for question in questions:  # nor is what was not compared believed any more
+                found[question.place] = self._native.match_one(question.event)

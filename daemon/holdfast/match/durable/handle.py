@@ -27,14 +27,15 @@ _PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")
 MEMORY: Final = 768 * 1024 * 1024
 #: Seconds that a process may take to compile its rules.
 COMPILE_S: Final = 10.0
-#: Seconds from a question to its answer; then the process is ended.
+#: Seconds from the first of some facts that are asked about together to the last answer.
 ANSWER_S: Final = 0.4
 #: An orphan whose C code loops ends itself after so many seconds.
 ORPHAN_S: Final = 20
 #: A process whose socket has closed is given so long to say why it ended.
 _LAST_BREATH_S: Final = 0.1
-#: Facts in one question, and questions that are on their way at once.
+#: Facts and characters in one question, and questions that are on their way at once.
 CHUNK: Final = 256
+CHUNK_TEXT: Final = 1024 * 1024
 AHEAD: Final = 2
 
 
@@ -46,6 +47,10 @@ class Failed(EngineError):
         super().__init__(message)
 
 
+class Unavailable(Failed):
+    """No process can be started on this machine: to try again would not help."""
+
+
 def missing() -> str | None:
     """Why no engine process can be started on this machine, or None."""
     if find_spec("durable_rules_engine") is None:
@@ -54,10 +59,10 @@ def missing() -> str | None:
 
 
 def started(program: Program) -> Handle:
-    """A process with a program. Raises Failed."""
+    """A process for a program. Raises Failed."""
     lacking = missing()
     if lacking is not None:
-        raise Failed(EngineTrouble.DEATH, lacking)
+        raise Unavailable(EngineTrouble.DEATH, lacking)
     return Handle(program)
 
 
@@ -65,13 +70,17 @@ def try_out(rules: Iterable[Rule]) -> None:
     """Start a process with these rules, show it its smoke facts, and end it. Raises Failed."""
     handle = started(compile_rules(rules))
     try:
+        handle.load()
         handle.smoke()
     finally:
         handle.kill()
 
 
 class Handle:
-    """One engine process with a program. Raises Failed where it does not start; it is ended then."""
+    """One engine process for a program, which it is given by `load`. Raises Failed where it does not start.
+
+    All but `end` is for one thread at a time.
+    """
 
     def __init__(
         self,
@@ -83,41 +92,54 @@ class Handle:
     ) -> None:
         self.program = program
         self._answer_s = answer_s
+        self._memory = memory
         self._number = 0
+        self._until = 0.0
         self.peak = 0
         self.facts = 0
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                argv,
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # what it would say could hold what an event holds
-                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-                cwd="/",
-                start_new_session=True,  # Ctrl-C in the daemon's terminal is not for it
-            )
-        self._sock = ours
-        self._reader = Reader(ours)
+        #: The peak when it had passed its smoke facts: what the program itself takes.
+        self.base = 0
+        self._sock, theirs = socket.socketpair()
+        self._reader = Reader(self._sock)
         try:
-            self._load(memory)
-        except BaseException:
-            self.kill()
-            raise
+            with theirs:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,  # what it would say could hold what an event holds
+                    env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                    cwd="/",
+                    start_new_session=True,  # Ctrl-C in the daemon's terminal is not for it
+                )
+        except OSError as error:
+            self._sock.close()
+            raise Failed(EngineTrouble.DEATH, f"it cannot be started: {error}") from error
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
 
-    def ask(self, asked: Sequence[Asked]) -> list[list[int]]:
-        """The places of the rules that each fact fires in its ruleset.
+    def load(self) -> None:
+        """Give it its program. Raises Failed where that takes too long or does not work; it is ended then."""
+        with self._failing(COMPILE_S):
+            self._sock.settimeout(COMPILE_S)
+            send(self._sock, Load([list(rules) for rules in self.program.rulesets], self._memory, ORPHAN_S))
+            ready = self._reader.read(Ready)
+            if ready is None:
+                raise self._death()
+            if ready.rules != sum(map(len, self.program.rulesets)):
+                raise EngineError(f"{ready.rules} rules were compiled")
+
+    def ask(self, asked: Sequence[Asked], seconds: float | None = None) -> list[list[int]]:
+        """The places of the rules that each fact fires in its ruleset; all together in so many seconds.
 
         Raises Failed when the process dies, is late or answers nonsense; it is ended then.
         """
-        chunks = [asked[at : at + CHUNK] for at in range(0, len(asked), CHUNK)]
+        chunks = list(_chunks(asked))
         answers: list[list[int]] = []
-        with self._failing():
+        with self._failing(self._answer_s if seconds is None else seconds):
             for place, chunk in enumerate(chunks):
                 self._send(chunk)
                 if place + 1 >= AHEAD:
@@ -130,7 +152,7 @@ class Handle:
     def smoke(self) -> None:
         """Ask about facts whose answers are known. Raises Failed where one is another."""
         facts = self.program.smoke
-        answers = self.ask([Asked.about(ruleset, fact) for ruleset, fact, _ in facts])
+        answers = self.ask([Asked.about(ruleset, fact) for ruleset, fact, _ in facts], COMPILE_S)
         for (ruleset, fact, expected), fired in zip(facts, answers, strict=True):
             if frozenset(fired) != expected:
                 self.kill()
@@ -138,28 +160,23 @@ class Handle:
                     EngineTrouble.NONSENSE,
                     f"ruleset {ruleset} fires {sorted(fired)} instead of {sorted(expected)} for {fact}",
                 )
+        self.base = self.peak
+
+    def end(self) -> None:
+        """Have the process end; for every thread. Whoever waits for it sees it die."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
 
     def kill(self) -> None:
         """End the process now."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
-        self._sock.close()
+        self.end()
         self._process.wait()
-
-    def _load(self, memory: int) -> None:
-        with self._failing():
-            self._sock.settimeout(COMPILE_S)
-            self._reader.until = time.monotonic() + COMPILE_S
-            send(self._sock, Load([list(rules) for rules in self.program.rulesets], memory, ORPHAN_S))
-            ready = self._reader.read(Ready)
-            if ready is None:
-                raise self._death()
-            if ready.rules != sum(map(len, self.program.rulesets)):
-                raise EngineError(f"{ready.rules} rules were compiled")
+        self._sock.close()
 
     @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _failing(self, seconds: float) -> Iterator[None]:
         begun = time.monotonic()
+        self._until = self._reader.until = begun + seconds
         try:
             yield
         except Failed:
@@ -185,12 +202,11 @@ class Handle:
 
     def _send(self, chunk: Sequence[Asked]) -> None:
         self._number += 1
-        self._sock.settimeout(self._answer_s)
+        self._sock.settimeout(max(0.001, self._until - time.monotonic()))
         send(self._sock, Ask(self._number, [(one.ruleset, one.text) for one in chunk]))
 
     def _receive(self, chunk: Sequence[Asked], behind: int) -> list[list[int]]:
         """The answer to a chunk, `behind` questions before the newest one."""
-        self._reader.until = time.monotonic() + self._answer_s
         answer = self._reader.read(Fired)
         if answer is None:
             raise self._death()
@@ -203,3 +219,15 @@ class Handle:
                 raise EngineError(f"rules {fired} of {rules} fired")
         self.peak = answer.peak
         return answer.fired
+
+
+def _chunks(asked: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
+    """Questions of a bounded number of facts and of characters."""
+    begin = text = 0
+    for at, one in enumerate(asked):
+        if at - begin == CHUNK or (text + len(one.text) > CHUNK_TEXT and at > begin):
+            yield asked[begin:at]
+            begin, text = at, 0
+        text += len(one.text)
+    if begin < len(asked):
+        yield asked[begin:]

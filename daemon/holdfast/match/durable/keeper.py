@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from holdfast.match.durable.facts import Asked
-from holdfast.match.durable.handle import Failed, Handle
+from holdfast.match.durable.handle import Failed, Handle, Unavailable
 from holdfast.match.durable.program import Program
 from holdfast.match.engine import Figures
 from holdfast.model.events import EngineMode, EngineNews, EngineTrouble
 
-#: A process is replaced after so many facts, or when it has become so large (KiB).
+#: A process is replaced after so many facts, or when it has grown by so much (KiB).
 FACTS: Final = 1_000_000
-PEAK_KIB: Final = 400 * 1024
+GROWTH_KIB: Final = 256 * 1024
 #: With more failures than this within the span, native takes over until the next config or start.
 FAILURES: Final = 5
 FAILURE_SPAN_S: Final = 600.0
@@ -24,29 +24,37 @@ FAILURE_SPAN_S: Final = 600.0
 QUARANTINE: Final = 64
 #: Facts that were out when a process failed are tried again one by one, up to so many.
 SUSPECTS: Final = 1024
+#: Seconds before the second start in a row, twice as many before each further one, up to the most.
+PAUSE_S: Final = 0.1
+MOST_PAUSE_S: Final = 1.0
 
 
 class Start(Protocol):
-    """Starts a process with a program; raises Failed."""
+    """Starts a process for a program; raises Failed."""
 
     def __call__(self, program: Program, /) -> Handle:
-        """The process."""
+        """The process, which has not been given its program yet."""
 
 
 class Keeper:
     """Owns the process. `take`, `failed` and `differed` are for the thread that matches; a second
-    thread starts the next process, shows it its smoke facts and the facts that may have ended the last."""
+    thread starts the next process, shows it its smoke facts and the facts that may have ended the last.
 
-    def __init__(self, program: Program, report: Callable[[EngineNews], object], start: Start) -> None:
+    Nothing is reported before `announce`, nor after `close`; in between everything is, in order. What
+    `report` does not take (False) is reported again until it takes it, or there are newer news.
+    """
+
+    def __init__(self, program: Program, report: Callable[[EngineNews], bool], start: Start) -> None:
         self._program = program
         self._report = report
         self._started_by = start
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._handle: Handle | None = None
         self._next: Handle | None = None
-        self._mode = EngineMode.STARTING
-        self._why = ""
-        self._closed = False
+        self._coming: Handle | None = None
+        self._news = EngineNews(EngineMode.STARTING, None, "")
+        self._announced = self._untold = False
+        self._closed = threading.Event()
         self._settled = threading.Event()
         self._failures: deque[float] = deque(maxlen=FAILURES + 1)
         self._troubles = dict.fromkeys(EngineTrouble, 0)
@@ -59,6 +67,18 @@ class Keeper:
         self._replace(())
         self._settled.wait(seconds)
 
+    def announce(self) -> None:
+        """Report how it is now, and from now on what becomes of it."""
+        with self._lock:
+            self._announced = True
+            if self._news.mode is not EngineMode.STARTING:
+                self._untold = not self._report(self._news)
+
+    def remind(self) -> None:
+        """Report once more what was not taken."""
+        if self._untold:
+            self.announce()
+
     def take(self) -> Handle | None:
         """The process to ask, or None while native stands in."""
         if self._next is not None:
@@ -67,7 +87,7 @@ class Keeper:
             if retired is not None:
                 self._let_go(retired)
         handle = self._handle
-        if handle is not None and self._thread is None and (handle.facts > FACTS or handle.peak > PEAK_KIB):
+        if handle is not None and self._thread is None and _is_used_up(handle):
             self._replace(())
         return handle
 
@@ -77,10 +97,12 @@ class Keeper:
 
     def failed(self, handle: Handle, failure: Failed, suspects: Sequence[Asked]) -> None:
         """A process failed while it was asked about these facts; it has ended."""
-        self._let_go(handle)
         with self._lock:
+            if self._handle is not handle:
+                return  # it was ended: this is closed, or given up
             self._handle = None
-        if self._counted(failure.trouble, str(failure)):
+        self._let_go(handle)
+        if self._counted(failure):
             self._tell(EngineMode.RECOVERING, failure.trouble, str(failure))
             self._replace(tuple(dict.fromkeys(suspects))[:SUSPECTS])
 
@@ -95,8 +117,8 @@ class Keeper:
             handle = self._handle or self._next
             troubles = self._troubles
             return Figures(
-                mode=self._mode,
-                why=self._why,
+                mode=self._news.mode,
+                why=self._news.why,
                 pid=0 if handle is None else handle.pid,
                 facts=self._facts + (0 if handle is None else handle.facts),
                 deaths=troubles[EngineTrouble.DEATH],
@@ -109,36 +131,50 @@ class Keeper:
             )
 
     def close(self) -> None:
-        """End the process and the thread that may be starting one."""
+        """End the process and the thread that may be starting one; at once, whatever they do."""
         with self._lock:
-            self._closed = True
-            handles = [handle for handle in (self._handle, self._next) if handle is not None]
+            self._closed.set()
+            handles = [one for one in (self._handle, self._next, self._coming) if one is not None]
             self._handle = self._next = None
             thread = self._thread
         for handle in handles:
-            handle.kill()
+            handle.end()
         if thread is not None:
             thread.join()
+        for handle in handles:
+            handle.kill()
 
     # -- replacing ----------------------------------------------------------------------------------
 
     def _replace(self, suspects: Sequence[Asked]) -> None:
         with self._lock:
-            if self._closed or self._thread is not None or self._mode is EngineMode.NATIVE:
-                return
-            self._thread = threading.Thread(
-                target=self._begin_anew, args=(list(suspects),), name="engine", daemon=True
-            )
-            self._thread.start()
+            if self._closed.is_set() or self._news.mode is EngineMode.NATIVE:
+                self._settled.set()
+            elif self._thread is None:
+                thread = threading.Thread(
+                    target=self._begin_anew, args=(list(suspects),), name="engine", daemon=True
+                )
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    self._give_up(EngineTrouble.DEATH, f"it cannot be started: {error}")
+                    self._settled.set()
+                else:
+                    self._thread = thread
 
     def _begin_anew(self, suspects: list[Asked]) -> None:
         """Start processes until one has passed; facts that end it are set aside."""
+        pause = PAUSE_S
         try:
-            while not self._closed and self._mode is not EngineMode.NATIVE:
+            while not self._closed.is_set() and self._news.mode is not EngineMode.NATIVE:
                 try:
                     handle = self._passed(suspects)
+                except Unavailable as failure:
+                    self._give_up(failure.trouble, str(failure))
                 except Failed as failure:
-                    self._counted(failure.trouble, str(failure))
+                    self._counted(failure)
+                    self._closed.wait(pause)
+                    pause = min(2 * pause, MOST_PAUSE_S)
                 else:
                     self._put_to_use(handle)
                     return
@@ -153,60 +189,90 @@ class Keeper:
     def _passed(self, suspects: list[Asked]) -> Handle:
         """A process that has passed its smoke facts, and every suspect that is not set aside for it."""
         handle = self._started_by(self._program)
+        with self._lock:
+            self._coming = handle
+            if self._closed.is_set():
+                handle.end()
         self._started += 1
-        handle.smoke()
-        while suspects:
-            suspect = suspects.pop()
-            try:
-                handle.ask([suspect])
-            except Failed as failure:
-                self._quarantine(suspect, failure)
-                raise
+        try:
+            handle.load()
+            handle.smoke()
+            while suspects:
+                self._try(handle, suspects.pop())
+        except BaseException:
+            handle.kill()
+            raise
+        finally:
+            with self._lock:
+                self._coming = None
         return handle
+
+    def _try(self, handle: Handle, suspect: Asked) -> None:
+        try:
+            handle.ask([suspect])
+        except Failed as failure:
+            self._quarantine(suspect, failure)
+            raise
 
     def _put_to_use(self, handle: Handle) -> None:
         with self._lock:
-            # both at once: whoever takes it and fails at once finds the place of this thread free
+            # all at once: whoever takes it and fails at once finds the place of this thread free, and
+            # its news comes after this one
             self._thread = None
-            if not self._closed:
-                self._next = handle
-        if self._closed:
-            handle.kill()
-            return
-        self._tell(EngineMode.DURABLE, None, "a process has passed its smoke facts")
+            if self._closed.is_set() or self._news.mode is EngineMode.NATIVE:
+                handle.kill()
+                return
+            self._next = handle
+            if self._news.mode is not EngineMode.DURABLE:
+                self._tell(EngineMode.DURABLE, None, "a process has passed its smoke facts")
 
     def _quarantine(self, suspect: Asked, failure: Failed) -> None:
+        if self._closed.is_set():
+            return  # it did not end it: it was ended
         self._quarantined |= {suspect}
         self._troubles[EngineTrouble.QUARANTINE] += 1
         why = f"a fact of ruleset {suspect.ruleset} ended it twice ({failure}): matched natively from now on"
         if len(self._quarantined) > QUARANTINE:
             self._give_up(EngineTrouble.QUARANTINE, why)
         else:
-            self._report(EngineNews(self._mode, EngineTrouble.QUARANTINE, why))
+            self._tell(self._news.mode, EngineTrouble.QUARANTINE, why)
 
-    def _counted(self, trouble: EngineTrouble, why: str) -> bool:
+    def _counted(self, failure: Failed) -> bool:
         """Count a failure; False when it was one too many."""
-        self._troubles[trouble] += 1
+        if self._closed.is_set():
+            return False
+        self._troubles[failure.trouble] += 1
         now = time.monotonic()
         self._failures.append(now)
         if len(self._failures) > FAILURES and now - self._failures[0] < FAILURE_SPAN_S:
-            self._give_up(trouble, f"it failed {len(self._failures)} times, the last time: {why}")
+            why = f"it failed {len(self._failures)} times, the last time: {failure}"
+            self._give_up(failure.trouble, why)
             return False
         return True
 
     def _give_up(self, trouble: EngineTrouble, why: str) -> None:
         with self._lock:
-            handle, self._handle = self._handle, None
-        if handle is not None:
+            handles = [one for one in (self._handle, self._next) if one is not None]
+            self._handle = self._next = None
+            for handle in handles:
+                handle.end()  # another thread may be asking it
+            if self._news.mode is not EngineMode.NATIVE:
+                self._tell(EngineMode.NATIVE, trouble, why)
+        for handle in handles:
             self._let_go(handle)
-        if self._mode is not EngineMode.NATIVE:
-            self._tell(EngineMode.NATIVE, trouble, why)
 
     def _let_go(self, handle: Handle) -> None:
         handle.kill()
-        self._facts += handle.facts
-        self._peak = max(self._peak, handle.peak)
+        with self._lock:
+            self._facts += handle.facts
+            self._peak = max(self._peak, handle.peak)
 
     def _tell(self, mode: EngineMode, trouble: EngineTrouble | None, why: str) -> None:
-        self._mode, self._why = mode, why
-        self._report(EngineNews(mode, trouble, why))
+        with self._lock:
+            self._news = EngineNews(mode, trouble, why)
+            if self._announced and not self._closed.is_set():
+                self._untold = not self._report(self._news)
+
+
+def _is_used_up(handle: Handle) -> bool:
+    return handle.facts > FACTS or handle.peak - handle.base > GROWTH_KIB

@@ -23,6 +23,7 @@ from holdfast.match.durable.branches import (
     Subject,
     Test,
     branches,
+    is_plain,
 )
 from holdfast.match.engine import watched
 from holdfast.model.conditions import Condition
@@ -193,7 +194,8 @@ def _packed(units: list[Unit]) -> list[list[Unit]]:
     packed: list[list[Unit]] = []
     room = 0
     for unit in units:
-        if _rules(unit) > room:
+        if _rules(unit) > room or unit.wanted in {other.wanted for other in packed[-1]}:
+            # units about the same type are never together: each would see the other's facts as its own
             packed.append([])
             room = MAX_RULES
         packed[-1].append(unit)
@@ -262,11 +264,17 @@ def _satisfying(tests: Iterable[tuple[str, Is, int | float | str]]) -> Shown | N
     for name, how, literal in tests:
         if how is Is.UNSET:
             continue
-        value = literal
-        if how in {Is.NE, Is.LT, Is.GT}:
-            value = f"{literal}-" if isinstance(literal, str) else literal + (-1 if how is Is.LT else 1)
-        fact.setdefault(name, value)
+        fact.setdefault(name, _another(how, literal) if how in {Is.NE, Is.LT, Is.GT} else literal)
     return fact if all(_holds(fact, test) for test in tests) else None
+
+
+def _another(how: Is, literal: float | str) -> int | float | str:
+    """A value that is not the literal, on the side that is asked for, and can be shown."""
+    if isinstance(literal, str):
+        return f"{literal}-"
+    step = -1 if how is Is.LT else 1
+    value = literal + step
+    return value if is_plain(value) else literal + 2 * step
 
 
 def _expected(lines: list[_Line], fact: Shown) -> frozenset[int]:

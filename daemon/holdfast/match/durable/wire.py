@@ -93,15 +93,20 @@ class Reader:
             return None
         try:
             return msgspec.msgpack.decode(body, type=kind)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise EngineError(f"a frame cannot be read: {error}") from error
 
     def _take(self, size: int) -> bytes | None:
+        late = False
         while len(self._buffer) < size:
             try:
                 if self.until is not None:
-                    # however it comes in: what trickles is late too
-                    self._sock.settimeout(max(0.001, self.until - time.monotonic()))
+                    left = self.until - time.monotonic()
+                    if left <= 0 and late:
+                        raise TimeoutError  # what trickles is late too
+                    # once more after that, for what came in while this process was held up itself
+                    late = left <= 0
+                    self._sock.settimeout(max(0.001, left))
                 more = self._sock.recv(_READ)
             except ConnectionError:
                 return None
