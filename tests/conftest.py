@@ -75,11 +75,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         report.write_line("\n".join(config.stash[LEFT]))
 
 
-def proofs(config: pytest.Config) -> list[str]:
-    """What tests recorded under the name `proof`: a line each, wherever they ran."""
+def proofs(config: pytest.Config) -> set[str]:
+    """What tests and their fixtures recorded under the name `proof`: a line each, wherever they ran."""
     stats = config.pluginmanager.get_plugin("terminalreporter").stats
-    reports = [report for name in ("passed", "failed") for report in stats.get(name, [])]
-    return [line for report in reports for name, line in report.user_properties if name == "proof"]
+    reports = [report for name in ("passed", "failed", "") for report in stats.get(name, [])]
+    return {line for report in reports for name, line in report.user_properties if name == "proof"}
 
 
 def skipped(config: pytest.Config) -> list[object]:

@@ -65,6 +65,14 @@ def test_only_the_safe_part_of_the_language_is_emitted(made: list[Any]) -> None:
             assert all(isinstance(text[key], list) for key in text)
 
 
+def test_absence_is_tested_last_whatever_the_order_in_the_config() -> None:
+    [ruleset] = compile_rules(
+        rules([AllOf((Compare("data.a", Op.EXISTS, False), Compare("data.b", Op.GT, 1)))])
+    ).rulesets
+
+    assert [how for _, how, _ in read_back(ruleset[0][1])] == [Is.EQ, Is.GT, Is.UNSET]
+
+
 @given(SETS)
 def test_every_ruleset_stays_within_its_bounds(made: list[Any]) -> None:
     program = compile_rules(made)
