@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.proof.prove import LONG, SEED, Tally
 
-ROW = "proof"
+ROW = "parser"
 
 
 @pytest.fixture
