@@ -22,6 +22,7 @@ MAX_ANSWER: Final = HEAD_BYTES + TAIL_BYTES + 64 * 1024
 _GAP: Final = "\n[... output left out here ...]\n"
 #: Left out on both sides of a gap: half a secret may stand there, and half of one is not recognised.
 _EDGE: Final = 4096
+_EXIT: Final = re.compile(r"[0-9]{1,9}")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -133,7 +134,7 @@ def _ended(report: Report) -> Ending:
     exit_code = fields.get("exit", "")
     return Ending(
         kind,
-        exit_code=int(exit_code) if exit_code.isdecimal() else None,
+        exit_code=int(exit_code) if _EXIT.fullmatch(exit_code) else None,
         output=readable(report.body),
         digest=digest,
         started_ago=_ago(fields, "begun"),
@@ -154,10 +155,10 @@ def _why_unknown(report: Report, boot: str) -> str:
 def _ago(fields: Mapping[str, str], name: str) -> Millis | None:
     """How long ago by the host's uptime; None when the host was rebooted since."""
     try:
-        seconds = float(fields["now"]) - float(fields[name])
-    except (KeyError, ValueError):
+        span = round((float(fields["now"]) - float(fields[name])) * 1000)
+    except (KeyError, ValueError, OverflowError):  # a host may say nan or inf
         return None
-    return round(seconds * 1000) if fields.get("boot") == fields.get("here") else None
+    return span if fields.get("boot") == fields.get("here") else None
 
 
 def _clean(body: bytes) -> str:
