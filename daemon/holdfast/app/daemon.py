@@ -50,7 +50,7 @@ from holdfast.pipeline.road import Pipeline
 from holdfast.redact import Redactor
 from holdfast.sense.http_probe import Prober
 from holdfast.store import gates, journal
-from holdfast.store.database import BALLAST_BYTES, Database
+from holdfast.store.database import BALLAST_BYTES, Database, Due
 from holdfast.web.control import ControlDoors, control_app
 from holdfast.web.ingest import IngestDoors, ingest_app
 from holdfast.web.serve import Served, serve_tcp, serve_unix
@@ -315,12 +315,16 @@ class Daemon:
             "mail": self.mailboxes.complaint() or "ok",
         }
 
-    def _decided(self, cursor: int, written: bool) -> None:
+    def _decided(self, cursor: int, due: frozenset[Due]) -> None:
+        # who acts comes first
+        if Due.ATTEMPTS in due:
+            self.hands.wake()
+        if Due.MESSAGES in due:
+            self.outbox.wake()
+        if Due.TIMERS in due:
+            self.clock.wake()
         self.journal.decided(cursor)
         self.turns.moved(cursor)
-        if written:
-            for part in (self.hands, self.outbox, self.clock):
-                part.wake()
 
     def _filled(self, message: Message) -> str:
         if message.gate is None or CODE_PLACEHOLDER not in message.body:

@@ -32,6 +32,8 @@ HERE_ENTRIES: Final = 500
 HERE_BYTES: Final = 1024 * 1024
 #: Under load a commit waits so many seconds for company: a commit costs more than that.
 LINGER: Final = 50e-6
+#: So often a loop comes back when another thread writes, before our own thread waits for its turn.
+TRIES: Final = 4
 #: A commit that took longer, in seconds, is left to the thread for a while: the disk has hiccups.
 SLOW: Final = 0.05
 RECOVERY: Final = 1.0
@@ -82,6 +84,7 @@ class Journal:
         self._busy = False  # somebody commits
         self._next_on: asyncio.AbstractEventLoop | None = None  # the loop that will look what waits
         self._waits_since: float | None = None
+        self._tries = 0  # how often in a row somebody else wrote when the loop wanted to
         self._crowd = 0  # how many groups to expect at once
         self._not_here_before = 0.0
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -152,7 +155,8 @@ class Journal:
             if not self._entrance.enter(group, patient=loop is not None):
                 return False
             if loop is None:
-                self._changed.notify()
+                if self._next_on is None:  # else the loop takes it along
+                    self._changed.notify()
             elif self._next_on is not loop:
                 self._next_on = loop
                 loop.call_soon(self._turn, loop)
@@ -181,12 +185,32 @@ class Journal:
         try:
             self._commit(groups, loop)
         except Busy:
-            with self._changed:
-                self._waiting.put_back(groups)
-                self._busy = False
-                self._changed.notify()
+            self._try_again(groups, loop)
+        else:
+            self._tries = 0
         if time.monotonic() - now > SLOW:
             self._not_here_before = time.monotonic() + RECOVERY
+
+    def _try_again(self, groups: Sequence[Group], loop: asyncio.AbstractEventLoop) -> None:
+        """Another thread writes: come back when it has ended, a few times; then let ours wait its turn."""
+        with self._changed:
+            self._waiting.put_back(groups)
+            self._busy = False
+            self._tries += 1
+            if self._tries > TRIES:
+                self._tries = 0
+                self._changed.notify()
+                return
+            self._next_on = loop
+        self._db.when_free(lambda: self._come_back(loop))
+
+    def _come_back(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.call_soon_threadsafe(self._turn, loop)
+        except RuntimeError:  # the loop has ended meanwhile
+            with self._changed:
+                self._next_on = None
+                self._changed.notify()
 
     def _lingers(self, now: float) -> bool:
         if self._waits_since is None:

@@ -30,12 +30,15 @@ from holdfast.model.values import Truth
 from holdfast.pipeline import adoption, clockwork, engine_news, faults, messages, outcomes, replies, responses
 from holdfast.pipeline.work import Identity, Work
 from holdfast.store import correlation, facts, journal
-from holdfast.store.database import Database, Tx
+from holdfast.store.database import Database, Due, Tx, marks
 
 _DECIDE: Final = crash_point("pipeline.decide")
 _QUARANTINE: Final = crash_point("pipeline.quarantine")
 _PASS: Final = crash_point("pipeline.pass")
 BATCH: Final = 500
+#: Where so many entries wait at each look, the next one comes after so many seconds.
+CROWD: Final = 8
+LINGER_S: Final = 0.02
 #: Seconds that a batch should take: what comes after it waits for so long.
 BATCH_S: Final = 0.05
 #: So many entries that meant nothing are passed by before the cursor is saved on their account.
@@ -90,11 +93,11 @@ class Pipeline:
         loaded: Loaded,
         identity: Identity,
         *,
-        decided: Callable[[int, bool], None],
+        decided: Callable[[int, frozenset[Due]], None],
         tail: Callable[[int, int], Sequence[Entry] | None] = _not_at_hand,
     ) -> None:
-        """`decided` is told each new cursor, after its commit, and whether anything was written beside it:
-        the cursor of events that mean nothing is saved now and then only. `tail` gives the next entries
+        """`decided` is told each new cursor, after its commit, and what became due with it. The cursor of
+        events that mean nothing is saved now and then only. `tail` gives the next entries
         after a sequence number, at most so many, where they are at hand; None: the store has them."""
         self._db = database
         self._identity = identity
@@ -105,6 +108,10 @@ class Pipeline:
         self._tail = tail
         self._wake = threading.Event()
         self._stopping = False
+        self._due: frozenset[Due] = frozenset()
+        self._looked = 0.0
+        self._crowded = False
+        self._resting = threading.Event()
         self._thread: threading.Thread | None = None
         self.failed: str | None = None
         self.started_seq = 0
@@ -175,8 +182,15 @@ class Pipeline:
             self._handle_batch(entries)
             self._pace(len(entries), time.monotonic() - begun)
             handled += len(entries)
-            self._decided(self.cursor, self._saved == self.cursor)
+            self._decided(self.cursor, self._due)
+            self._due = frozenset()
         return handled
+
+    def _linger(self) -> None:
+        """Where much comes in, let more of it come before the next look: each look disturbs who writes it."""
+        pause = self._looked + LINGER_S - time.monotonic()
+        if self._crowded and pause > 0 and not self._stopping:
+            self._resting.wait(pause)
 
     def _next(self) -> Sequence[Entry]:
         entries = self._tail(self.cursor, self._batch)
@@ -195,11 +209,13 @@ class Pipeline:
     def _run(self) -> None:
         while not self._stopping:
             woken = self._wake.wait(1.0)
+            self._linger()
             self._wake.clear()
             try:
                 if self.failed is not None:
                     self._use(self._loaded)
-                self.drain()
+                self._crowded = self.drain() >= CROWD
+                self._looked = time.monotonic()
                 if not woken or self._stopping:
                     self._save_cursor()
                 self.failed = None
@@ -233,6 +249,7 @@ class Pipeline:
                 journal.quarantine(tx, entry.seq, reason, entry.received)
                 journal.advance(tx, entry.seq)
                 messages.quarantined(self._work(tx, entry), entry, reason)
+                self._due |= marks(tx)
             self.cursor = self._saved = entry.seq
 
     def _commit(self, entries: Sequence[Entry]) -> None:
@@ -252,12 +269,13 @@ class Pipeline:
         events = [_event(entry) for entry in entries if entry.kind is EntryKind.EVENT]
         found = self.engine.match(events)
         with contextlib.ExitStack() as open_until_here:
-            pen = _Pen(lambda: open_until_here.enter_context(self._db.begin(_DECIDE)))
+            pen = _Pen(lambda: open_until_here.enter_context(self._db.begin(_DECIDE, derived=True)))
             last = self._handle(entries, zip(events, found, strict=True), pen).seq
             changed = self._correlator.changed()
             if changed or pen.used:
                 correlation.save(pen.tx, changed)
                 journal.advance(pen.tx, last)
+                self._due |= marks(pen.tx)
         self.cursor = last
         if pen.used:
             self._saved = last

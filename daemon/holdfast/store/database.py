@@ -7,7 +7,9 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -37,6 +39,24 @@ _DEFECTS: Final = (
 Tx = Connection
 
 
+class Due(StrEnum):
+    """Work for others that a transaction wrote down: who has to be woken after its commit."""
+
+    ATTEMPTS = "attempts"
+    MESSAGES = "messages"
+    TIMERS = "timers"
+
+
+def mark(tx: Tx, due: Due) -> None:
+    """Note that this transaction made something due."""
+    tx.info.setdefault(Due, set()).add(due)
+
+
+def marks(tx: Tx) -> frozenset[Due]:
+    """What was noted since the last call."""
+    return frozenset(tx.info.pop(Due, ()))
+
+
 class Busy(StoreError):
     """Somebody else writes, and the caller did not want to wait."""
 
@@ -49,6 +69,8 @@ class Database:
         self._engine = engine
         self._lock_file = lock
         self._writing = threading.Lock()
+        self._derived = False
+        self._freed: deque[Callable[[], object]] = deque()
         self._writer = engine.connect().execution_options(holdfast_write=True)
         # for SQLAlchemy one transaction begins here and never ends: the real ones are `begin`'s own, which
         # costs a third of what it would do for each
@@ -77,16 +99,19 @@ class Database:
         return database
 
     @contextlib.contextmanager
-    def begin(self, point: str, *, wait: bool = True) -> Iterator[Tx]:
+    def begin(self, point: str, *, wait: bool = True, derived: bool = False) -> Iterator[Tx]:
         """One write transaction: all of it is on disk when this returns, or none of it.
 
-        `point` is a registered crash point. Raises StoreError when the disk refuses, and Busy when
-        another thread writes and the caller does not wait.
+        What is `derived` follows from what is on disk already, and would be derived again: it survives
+        the death of the process, and reaches the disk with the next transaction that is not. `point` is
+        a registered crash point. Raises StoreError when the disk refuses, and Busy when another thread
+        writes and the caller does not wait.
         """
         if not self._writing.acquire(blocking=wait):
             raise Busy(f"{self.path} is being written by another thread: try again")
         try:
             try:
+                self._sync(derived)
                 self._driver.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 strike(point, "before")
@@ -102,6 +127,23 @@ class Database:
             strike(point, "after")
         finally:
             self._writing.release()
+            self._tell_freed()
+
+    def when_free(self, act: Callable[[], object]) -> None:
+        """Call `act` once when the thread that writes has ended its transaction; on that thread, or here."""
+        self._freed.append(act)
+        if not self._writing.locked():
+            self._tell_freed()
+
+    def _tell_freed(self) -> None:
+        while self._freed:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                self._freed.popleft()()
+
+    def _sync(self, derived: bool) -> None:
+        if derived is not self._derived:
+            self._driver.execute(f"PRAGMA synchronous={'NORMAL' if derived else 'FULL'}")
+            self._derived = derived
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Tx]:

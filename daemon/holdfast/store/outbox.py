@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from holdfast.model.records import Message
 from holdfast.model.values import Millis, Severity
-from holdfast.store.database import Tx
+from holdfast.store.database import Due, Tx, mark
 from holdfast.store.statement import Query, Statement, fixed, given, insert_into
 from holdfast.store.tables import messages as table
 
@@ -66,6 +66,7 @@ _SETTLE: Final = Statement(
 
 def put(tx: Tx, message: Message, due: Millis, now: Millis) -> None:
     """Queue a message; a second one with the same id is ignored."""
+    mark(tx, Due.MESSAGES)
     _PUT.run(
         tx,
         id=message.id,
@@ -133,4 +134,5 @@ def settle(
     due: Millis | None = None,
 ) -> None:
     """Write what became of it; with PENDING and `due` it is tried again then."""
+    mark(tx, Due.MESSAGES)
     _SETTLE.run(tx, message=message, state=str(state), detail=detail[:500], changed=now, again=due)

@@ -14,7 +14,7 @@ from sqlalchemy import Integer, Text, bindparam, cast, func, literal, literal_co
 from holdfast.model.actions import Plan
 from holdfast.model.records import AttemptOrder, Outcome, Run, RunState
 from holdfast.model.values import Millis
-from holdfast.store.database import Tx
+from holdfast.store.database import Due, Tx, mark
 from holdfast.store.statement import Query, Statement, fixed, given, insert_into
 from holdfast.store.tables import attempts, firings, outcomes, runs
 
@@ -265,6 +265,7 @@ def results(tx: Tx) -> dict[tuple[str, str], int]:
 
 def order(tx: Tx, wanted: AttemptOrder, *, step: int, number: int, labels: Labels, now: Millis) -> None:
     """Make an attempt ready for the hands."""
+    mark(tx, Due.ATTEMPTS)
     _MAKE_READY.run(
         tx,
         id=wanted.id,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import delete, select
 
 from holdfast.model.values import Millis
-from holdfast.store.database import Tx
+from holdfast.store.database import Due, Tx, mark
 from holdfast.store.statement import Query, Statement, given, insert_into
 from holdfast.store.tables import timers as table
 
@@ -56,6 +56,7 @@ def _cancelling(count: int) -> Statement:
 
 def put(tx: Tx, timer: Timer) -> None:
     """Set a timer; one that is set already is moved."""
+    mark(tx, Due.TIMERS)
     _PUT.run(tx, id=timer.id, due=timer.due, kind=timer.kind, subject=timer.subject)
 
 
