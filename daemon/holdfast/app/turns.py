@@ -17,7 +17,7 @@ class Turns:
 
     def moved(self, cursor: int) -> None:
         """The pipeline has decided up to here; called on one thread."""
-        self._cursor = cursor
+        self._cursor = max(self._cursor, cursor)
         if not self._waiting:
             return  # whoever comes from now on sees the cursor
         try:

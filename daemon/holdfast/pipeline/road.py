@@ -28,6 +28,7 @@ from holdfast.model.records import Delivery, InboundReply, Outcome
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Truth
 from holdfast.pipeline import adoption, clockwork, engine_news, faults, messages, outcomes, replies, responses
+from holdfast.pipeline.intake import Intake, Tail, not_at_hand
 from holdfast.pipeline.work import Identity, Work
 from holdfast.store import correlation, facts, journal
 from holdfast.store.database import Database, Due, Tx, marks
@@ -35,12 +36,6 @@ from holdfast.store.database import Database, Due, Tx, marks
 _DECIDE: Final = crash_point("pipeline.decide")
 _QUARANTINE: Final = crash_point("pipeline.quarantine")
 _PASS: Final = crash_point("pipeline.pass")
-BATCH: Final = 500
-#: Where so many entries wait at each look, the next one comes after so many seconds.
-CROWD: Final = 8
-LINGER_S: Final = 0.02
-#: Seconds that a batch should take: what comes after it waits for so long.
-BATCH_S: Final = 0.05
 #: So many entries that meant nothing are passed by before the cursor is saved on their account.
 PASSED: Final = 10_000
 COMMIT: Final = "commit"
@@ -48,12 +43,6 @@ COMMIT: Final = "commit"
 _EVENTS: Final = msgspec.json.Decoder(Event)
 
 log = structlog.get_logger(__name__)
-
-
-def _not_at_hand(after: int, limit: int) -> Sequence[Entry] | None:
-    """Nobody keeps entries in memory."""
-    del after, limit
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +83,7 @@ class Pipeline:
         identity: Identity,
         *,
         decided: Callable[[int, frozenset[Due]], None],
-        tail: Callable[[int, int], Sequence[Entry] | None] = _not_at_hand,
+        tail: Tail = not_at_hand,
     ) -> None:
         """`decided` is told each new cursor, after its commit, and what became due with it. The cursor of
         events that mean nothing is saved now and then only. `tail` gives the next entries
@@ -103,14 +92,11 @@ class Pipeline:
         self._identity = identity
         self._offered: dict[str, Loaded] = {}
         self._idle = True
-        self._batch = BATCH
         self._decided = decided
-        self._tail = tail
+        self._intake = Intake(database, tail)
         self._wake = threading.Event()
         self._stopping = False
         self._due: frozenset[Due] = frozenset()
-        self._looked = 0.0
-        self._crowded = False
         self._resting = threading.Event()
         self._thread: threading.Thread | None = None
         self.failed: str | None = None
@@ -174,48 +160,28 @@ class Pipeline:
         """Handle everything that is in the journal; how many entries that were."""
         handled = 0
         while not self._stopping:
-            entries = self._next()
+            entries = self._intake.next(self.cursor)
             self._idle = not entries
             if not entries:
                 break
             begun = time.monotonic()
             self._handle_batch(entries)
-            self._pace(len(entries), time.monotonic() - begun)
+            self._intake.took(len(entries), time.monotonic() - begun)
             handled += len(entries)
             self._decided(self.cursor, self._due)
             self._due = frozenset()
         return handled
 
-    def _linger(self) -> None:
-        """Where much comes in, let more of it come before the next look: each look disturbs who writes it."""
-        pause = self._looked + LINGER_S - time.monotonic()
-        if self._crowded and pause > 0 and not self._stopping:
-            self._resting.wait(pause)
-
-    def _next(self) -> Sequence[Entry]:
-        entries = self._tail(self.cursor, self._batch)
-        if entries is None:
-            with self._db.read() as tx:
-                entries = journal.after(tx, self.cursor, self._batch)
-        return entries
-
-    def _pace(self, entries: int, seconds: float) -> None:
-        """Events that lead to much make batches small, so that others do not wait for long."""
-        if seconds > BATCH_S:
-            self._batch = max(1, int(entries * BATCH_S / seconds))
-        elif entries == self._batch:
-            self._batch = min(BATCH, 2 * self._batch)
-
     def _run(self) -> None:
         while not self._stopping:
             woken = self._wake.wait(1.0)
-            self._linger()
+            if (pause := self._intake.pause()) and not self._stopping:
+                self._resting.wait(pause)
             self._wake.clear()
             try:
                 if self.failed is not None:
                     self._use(self._loaded)
-                self._crowded = self.drain() >= CROWD
-                self._looked = time.monotonic()
+                self._intake.looked(self.drain())
                 if not woken or self._stopping:
                     self._save_cursor()
                 self.failed = None

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, exc
 
+from holdfast.effects import crash_point
 from holdfast.errors import StoreError
 from holdfast.store import facts
-from holdfast.store.database import HEAD, Database
+from holdfast.store.database import HEAD, Busy, Database, Due, mark, marks
 from holdfast.store.tables import metadata
 
 
@@ -177,3 +179,86 @@ def test_a_mistake_of_the_code_is_no_matter_of_the_disk(database: Database, poin
         tx.exec_driver_sql(mistake)
     with pytest.raises((sqlite3.IntegrityError, sqlite3.ProgrammingError)), database.begin(point) as tx:
         tx.connection.cursor().execute(mistake)
+
+
+POINT = crash_point("tests.unit.store.database")
+
+
+def synchronous(database: Database) -> int:
+    """What SQLite does at the end of a transaction: 1 leaves it to the next one, 2 waits for the disk."""
+    return int(database._driver.execute("PRAGMA synchronous").fetchone()[0])
+
+
+def test_what_is_derived_does_not_wait_for_the_disk_and_what_comes_after_it_does(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "x.db")
+    waits = []
+    for derived in (False, True, True, False):
+        with database.begin(POINT, derived=derived) as tx:
+            facts.put(tx, "x", str(derived))
+            waits.append(synchronous(database))
+    database.close()
+
+    assert waits == [2, 1, 1, 2]
+
+
+def test_what_was_derived_survives_the_death_of_the_process(tmp_path: Path) -> None:
+    code = (
+        "import os,signal,sys; from pathlib import Path; from holdfast.effects import crash_point; "
+        "from holdfast.store import facts; from holdfast.store.database import Database; "
+        "db=Database.open(Path(sys.argv[1])); point=crash_point('x')\n"
+        "with db.begin(point, derived=True) as tx: facts.put(tx, 'k', 'v')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.db")], check=False)
+    database = Database.open(tmp_path / "x.db")
+    with database.read() as tx:
+        found = facts.get(tx, "k")
+    database.close()
+
+    assert found == "v"
+
+
+def test_who_does_not_wait_is_told_once_when_the_other_has_ended(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "x.db")
+    begun, go_on, told = threading.Event(), threading.Event(), []
+
+    def write() -> None:
+        with database.begin(POINT):
+            begun.set()
+            go_on.wait(20)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    begun.wait(20)
+    with pytest.raises(Busy), database.begin(POINT, wait=False):
+        pass
+    database.when_free(lambda: told.append(database._writing.locked()))
+    before = list(told)
+    go_on.set()
+    writer.join()
+    with database.begin(POINT):
+        pass
+    database.close()
+
+    assert (before, told) == ([], [False])
+
+
+def test_who_asks_when_nobody_writes_is_told_at_once(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "x.db")
+    told: list[int] = []
+    database.when_free(lambda: told.append(1))
+    database.close()
+
+    assert told == [1]
+
+
+def test_a_transaction_remembers_what_it_made_due_until_somebody_asks(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "x.db")
+    with database.begin(POINT) as tx:
+        mark(tx, Due.TIMERS)
+        mark(tx, Due.TIMERS)
+        mark(tx, Due.ATTEMPTS)
+        first, second = marks(tx), marks(tx)
+    database.close()
+
+    assert (first, second) == ({Due.TIMERS, Due.ATTEMPTS}, frozenset())
