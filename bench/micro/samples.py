@@ -10,7 +10,8 @@ import repository
 
 from holdfast.config.load import load
 from holdfast.effects import crash_point
-from holdfast.model.events import Entry, EntryKind, Event
+from holdfast.model.events import Entry, Event
+from holdfast.model.kinds import EntryKind
 from holdfast.model.snapshot import Snapshot
 from holdfast.sense.normalise import normalise
 

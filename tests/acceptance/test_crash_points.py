@@ -45,6 +45,7 @@ def every_point() -> list[str]:
 
 #: Points that this scenario does not come to; another test kills there.
 ELSEWHERE = {
+    "pipeline.pass": "test_a_kill_while_events_that_mean_nothing_are_passed_by_changes_nothing",
     "notify.mailbox": "test_mail_crash.py",
     "pipeline.quarantine": "test_a_kill_while_an_entry_is_set_aside_sets_it_aside_once",
 }
@@ -132,6 +133,23 @@ def test_a_kill_while_an_entry_is_set_aside_sets_it_aside_once(daemon: Process, 
 
     assert died == -9
     assert len(aside) == 1
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_kill_while_events_that_mean_nothing_are_passed_by_changes_nothing(
+    daemon: Process, push_target: str, side: str
+) -> None:
+    daemon.lab(push_target)
+    assert daemon.start(crash_at=f"pipeline.pass.{side}")
+    assert daemon.post({"id": "noise", "type": "lab.noise"}).status_code == 202
+    died = daemon.wait_dead()
+    assert daemon.start()
+    assert post(daemon, 1)
+    daemon.until(lambda: settled(daemon, {1}), "the road to go on")
+
+    assert died == -9
+    assert daemon.marks() == {1: 1}
+    assert daemon.post({"id": "noise", "type": "lab.noise"}).json() == {"accepted": 0, "duplicates": 1}
 
 
 def poison(daemon: Process) -> None:

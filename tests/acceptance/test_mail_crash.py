@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holdfast.model.events import EntryKind
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import GateState, RunState
 from holdfast.rehearsal.mail import MailServers, start_mail
 from holdfast.store import gates, journal

@@ -12,7 +12,8 @@ import msgspec
 import structlog
 
 from holdfast.errors import HoldfastError
-from holdfast.model.events import Entry, EntryKind, Switch, Tick
+from holdfast.model.events import Entry, Switch, Tick
+from holdfast.model.kinds import EntryKind
 from holdfast.model.values import Millis
 from holdfast.pipeline.work import STOPPED
 from holdfast.store import facts, timers

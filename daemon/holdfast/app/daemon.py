@@ -39,7 +39,8 @@ from holdfast.gate.card import fill
 from holdfast.gate.wording import CODE_PLACEHOLDER
 from holdfast.journal import Journal, Pace
 from holdfast.model.actions import Connector
-from holdfast.model.events import ConfigSwap, Entry, EntryKind, Start
+from holdfast.model.events import ConfigSwap, Entry, Start
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Message
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Json

@@ -12,7 +12,8 @@ import structlog
 from holdfast.errors import HoldfastError
 from holdfast.match.durable.engine import DurableEngine
 from holdfast.match.native import NativeEngine
-from holdfast.model.events import EngineNews, Entry, EntryKind
+from holdfast.model.events import EngineNews, Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.snapshot import EngineKind, Snapshot
 from holdfast.pipeline.road import Loaded
 

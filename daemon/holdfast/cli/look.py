@@ -25,7 +25,7 @@ from holdfast.cli.door import (
     snapshot,
 )
 from holdfast.errors import DaemonUnreachable, InputError, StoreError
-from holdfast.model.events import EntryKind
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import IncidentState, RunState
 
 GROUP: Final = "Look"

@@ -13,7 +13,8 @@ import msgspec
 from holdfast.cli.door import NotFound
 from holdfast.errors import InputError
 from holdfast.model.actions import Plan
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Gate, Incident, IncidentState, Run, RunState
 from holdfast.model.values import Json, Millis
 from holdfast.store import gates, holds, incidents, journal, runs, timers

@@ -16,7 +16,8 @@ from holdfast.errors import ConnectorError, HoldfastError
 from holdfast.execute.connector import Connector, Ending
 from holdfast.execute.desk import Desk, Job, Look
 from holdfast.model.actions import Connector as Way
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import AttemptOrder, Outcome, OutcomeKind
 from holdfast.model.values import SECOND, Millis
 from holdfast.store import runs

@@ -9,7 +9,7 @@ from holdfast.journal.commit import Group, Result
 from holdfast.journal.held import Held
 from holdfast.journal.pace import Pace
 from holdfast.journal.queue import SourceFull, Waiting
-from holdfast.model.events import EntryKind
+from holdfast.model.kinds import EntryKind
 
 #: Events of a source that is ahead of the decisions are held so many seconds before they are refused.
 PATIENCE: Final = 1.0

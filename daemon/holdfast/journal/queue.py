@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from holdfast.errors import Overloaded
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 
 #: What an entry costs in memory beside its body, roughly.
 _OVERHEAD: Final = 512

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from holdfast.model.kinds import EntryKind
 from holdfast.model.values import Fact, Json, Millis, Severity, Trust
 
 # What is made anew for every event is a frozen struct, not a frozen dataclass: it is ten times as cheap.
@@ -56,20 +57,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
             "host": self.host,
             "data": self.data,
         }
-
-
-class EntryKind(StrEnum):
-    """Whatever moves the world is an entry in one journal, and its sequence is the world's order."""
-
-    EVENT = "event"  # body: Event
-    TICK = "tick"  # body: Tick, a durable timer that became due
-    OUTCOME = "outcome"  # body: Outcome of one attempt
-    DELIVERY = "delivery"  # body: Delivery of one message
-    REPLY = "reply"  # body: InboundReply
-    CONFIG = "config"  # body: ConfigSwap
-    SWITCH = "switch"  # body: Switch, the kill switch
-    START = "start"  # body: Start, the daemon came up
-    ENGINE = "engine"  # body: EngineNews, the matching engine failed, came back or was given up
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,8 @@ import msgspec
 import structlog
 
 from holdfast.effects import crash_point
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.snapshot import Channel, MailReplies, Operator
 from holdfast.model.values import DAY, Millis, Secret
 from holdfast.notify.inbound import RAW_MAX, Dropped, entry_id, read

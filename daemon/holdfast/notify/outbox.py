@@ -17,7 +17,8 @@ import structlog
 
 from holdfast.effects import crash_point, touch
 from holdfast.errors import HoldfastError
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Delivery, DeliveryState, Message
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import SECOND, Millis, Secret

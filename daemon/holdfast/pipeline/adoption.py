@@ -12,7 +12,8 @@ from dataclasses import replace
 import msgspec
 
 from holdfast.model.actions import Plan
-from holdfast.model.events import EntryKind, Event
+from holdfast.model.events import Event
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Gate, GateState, IncidentState, Run, RunState
 from holdfast.model.rules import Ask, Do, Rule
 from holdfast.pipeline import actions, engine_news, faults, messages, questions

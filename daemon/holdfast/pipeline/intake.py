@@ -16,6 +16,8 @@ BATCH_S: Final = 0.05
 #: Where so many entries wait at each look, the next one comes after so many seconds.
 CROWD: Final = 8
 LINGER_S: Final = 0.02
+#: For so many seconds it is believed that nothing follows on what is at hand.
+TRUST_S: Final = 0.9
 
 #: The next entries after a sequence number, at most so many, where they are at hand; None where only the
 #: store has them.
@@ -37,16 +39,19 @@ class Intake:
         self._tail = tail
         self._elapsed = elapsed
         self._batch = BATCH
+        self._trusted = 0.0
         self._looked = 0.0
         self._crowded = False
 
     def next(self, cursor: int) -> Sequence[Entry]:
         """The next entries; none at the end of the journal."""
         entries = self._tail(cursor, self._batch)
-        if entries is None:
-            with self._db.read() as tx:
-                entries = journal.after(tx, cursor, self._batch)
-        return entries
+        if entries is not None and (entries or self._elapsed() < self._trusted):
+            return entries
+        # at the end of what is at hand, the store has the last word now and then
+        self._trusted = self._elapsed() + TRUST_S
+        with self._db.read() as tx:
+            return journal.after(tx, cursor, self._batch)
 
     def took(self, entries: int, seconds: float) -> None:
         """Events that lead to much make batches small, so that others do not wait for long."""

@@ -23,7 +23,8 @@ from holdfast.correlate.signals import NOTHING
 from holdfast.effects import crash_point
 from holdfast.errors import HoldfastError, StoreError
 from holdfast.match.engine import Engine, Findings
-from holdfast.model.events import ConfigSwap, EngineNews, Entry, EntryKind, Event, Start, Switch, Tick
+from holdfast.model.events import ConfigSwap, EngineNews, Entry, Event, Start, Switch, Tick
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Delivery, InboundReply, Outcome
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Truth

@@ -17,7 +17,8 @@ import msgspec
 import structlog
 
 from holdfast.errors import HoldfastError
-from holdfast.model.events import Entry, EntryKind, Event, Provenance
+from holdfast.model.events import Entry, Event, Provenance
+from holdfast.model.kinds import EntryKind
 from holdfast.model.snapshot import Snapshot, Source, SourceKind
 from holdfast.model.values import SECOND, Millis, Severity
 from holdfast.sense.draft import HTTP_PROBE

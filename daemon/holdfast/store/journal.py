@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import func, select
 
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.values import Millis
 from holdfast.store import facts
 from holdfast.store.database import Tx

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp
 
 from holdfast.errors import ConfigError
 from holdfast.journal import Ack
-from holdfast.model.events import Entry, EntryKind, Switch
+from holdfast.model.events import Entry, Switch
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import AuthLevel, InboundReply
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Json, Millis

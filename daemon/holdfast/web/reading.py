@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.sense.cloudevents import BATCH, STRUCTURED, from_binary, is_binary, read_cloudevent
 from holdfast.sense.draft import Sender
 from holdfast.sense.normalise import read_plain

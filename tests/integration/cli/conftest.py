@@ -21,7 +21,8 @@ from holdfast.effects import crash_point
 from holdfast.errors import ConfigError, Problem
 from holdfast.journal import Journal
 from holdfast.model.actions import Connector, Plan, PlannedStep, Retry, Risk, Service, Touches, Verify
-from holdfast.model.events import Entry, EntryKind, Event, Provenance
+from holdfast.model.events import Entry, Event, Provenance
+from holdfast.model.kinds import EntryKind
 from holdfast.model.policies import Category, Effect, Verdict, Voice
 from holdfast.model.records import (
     AttemptOrder,
@@ -118,7 +119,7 @@ def event(number: int, at: Millis, **changes: Any) -> Event:
         service="shop",
         data={"ok": False, "status": 503},
     )
-    return replace(probe, **changes)
+    return msgspec.structs.replace(probe, **changes)
 
 
 def step(action: str = "restart-unit", target: str = "web1", **changes: Any) -> PlannedStep:

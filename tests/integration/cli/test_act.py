@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from holdfast.errors import Problem
-from holdfast.model.events import EntryKind
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Choice, InboundReply
 from holdfast.store import journal
 from holdfast.store.database import Database

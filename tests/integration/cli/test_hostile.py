@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.model.actions import Plan
-from holdfast.model.events import EntryKind
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Choice, IncidentState
 from holdfast.store.outbox import MessageState
 

@@ -21,7 +21,8 @@ from holdfast.execute.hands import Hands
 from holdfast.execute.local import LocalConnector
 from holdfast.execute.ssh import SshConnector
 from holdfast.model.actions import Connector
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import AttemptOrder, Outcome, OutcomeKind
 from holdfast.redact import MARK as REDACTED
 from holdfast.redact import Redactor

@@ -17,7 +17,8 @@ CHILD = """
 import sys, threading, time
 from pathlib import Path
 from holdfast.journal import Journal
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.store.database import Database
 
 database = Database.open(Path(sys.argv[1]))

@@ -17,7 +17,8 @@ from holdfast.effects import crash_point
 from holdfast.errors import Overloaded, StoreError
 from holdfast.journal import Ack, Journal, SourceFull, entrance, writer
 from holdfast.journal.pace import Pace
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.store import journal as rows
 from holdfast.store.database import Database
 
@@ -383,7 +384,7 @@ class Woken:
         wake = loop.call_soon_threadsafe
 
         def count(callback: Callable[..., object], *arguments: object, **more: object) -> asyncio.Handle:
-            self.calls += callback.__name__ == "_resolve_all"
+            self.calls += callback.__name__ in {"_resolve_all", "_turn"}
             return wake(callback, *arguments, **more)
 
         loop.call_soon_threadsafe = count
@@ -398,7 +399,7 @@ def test_an_event_loop_is_woken_once_for_a_commit(database: Database, make: Call
         woken = Woken()
         with HeldDisk(database) as disk:
             many = asyncio.ensure_future(_many(journal, 200))
-            await asyncio.to_thread(until, lambda: journal.waiting() == 200 and not journal._waiting)
+            await asyncio.to_thread(until, lambda: journal.waiting() == 200 and bool(database._freed))
             disk.free()
             return await asyncio.wait_for(many, DEADLINE), woken.calls
 
@@ -436,12 +437,29 @@ def test_an_event_loop_is_not_kept_waiting_by_whoever_else_writes(
     async def main() -> tuple[bool, list[Ack]]:
         with HeldDisk(database) as disk:
             future = journal.append_async([event("a", 1)])
-            await asyncio.to_thread(until, lambda: not journal._waiting)
+            await asyncio.to_thread(until, lambda: bool(database._freed))
             early = future.done()
             disk.free()
             return early, await asyncio.wait_for(future, DEADLINE)
 
     assert asyncio.run(main()) == (False, [Ack(1, duplicate=False)])
+
+
+def test_after_a_few_tries_an_event_loop_lets_the_thread_wait_for_its_turn(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.journal.writer.TRIES", 0)
+    journal = make()
+    journal.start()
+
+    async def main() -> tuple[bool, list[Ack]]:
+        with HeldDisk(database) as disk:
+            future = journal.append_async([event("a", 1)])
+            taken = await asyncio.to_thread(until, lambda: not journal._waiting)
+            disk.free()
+            return taken, await asyncio.wait_for(future, DEADLINE)
+
+    assert asyncio.run(main()) == (True, [Ack(1, duplicate=False)])
 
 
 def test_much_at_once_and_a_slow_disk_are_left_to_the_thread(

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 import structlog
 
-from holdfast.model.events import EntryKind
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import AuthLevel, InboundReply
 from holdfast.model.snapshot import Channel, MailReplies, Operator
 from holdfast.model.values import DAY, Secret

@@ -19,7 +19,8 @@ import structlog
 
 from holdfast.effects import crash_point
 from holdfast.errors import HoldfastError, StoreError
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Delivery, DeliveryState, Message
 from holdfast.model.snapshot import Channel, Snapshot
 from holdfast.model.values import Secret, Severity

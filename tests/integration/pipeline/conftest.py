@@ -13,7 +13,8 @@ from holdfast.config.load import load_files
 from holdfast.effects import crash_point
 from holdfast.gate.token import code_for, thread_ref
 from holdfast.match.native import NativeEngine
-from holdfast.model.events import ConfigSwap, Entry, EntryKind, Event, Provenance, Start, Switch, Tick
+from holdfast.model.events import ConfigSwap, Entry, Event, Provenance, Start, Switch, Tick
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import (
     AttemptOrder,
     AuthLevel,

@@ -12,7 +12,8 @@ import pytest
 
 from holdfast.app.clock import Clock, Onward
 from holdfast.errors import Overloaded, StoreError
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import DeliveryState, IncidentState, OutcomeKind, RunState
 from holdfast.model.values import HOUR, MINUTE, SECOND
 from holdfast.pipeline import clockwork

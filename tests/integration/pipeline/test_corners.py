@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from holdfast.effects import crash_point
-from holdfast.model.events import EntryKind, Tick
+from holdfast.model.events import Tick
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import GateState, IncidentState, OutcomeKind, RunState
 from holdfast.model.values import HOUR, MINUTE, SECOND
 from holdfast.store import gates, holds, incidents, timers

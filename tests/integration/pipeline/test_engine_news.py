@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from holdfast.match.native import NativeEngine
-from holdfast.model.events import ConfigSwap, EngineMode, EngineNews, EngineTrouble, EntryKind
+from holdfast.model.events import ConfigSwap, EngineMode, EngineNews, EngineTrouble
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Incident, IncidentState
 from holdfast.model.values import HOUR, MINUTE, Severity
 from holdfast.pipeline.road import Loaded

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holdfast.model.events import EntryKind
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import AuthLevel, DeliveryState, IncidentState, OutcomeKind, RunState
 from holdfast.model.values import DAY, HOUR, MINUTE, SECOND
 from holdfast.store import incidents, journal, runs

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from holdfast.errors import Overloaded
-from holdfast.model.events import Entry, EntryKind, Event
+from holdfast.model.events import Entry, Event
+from holdfast.model.kinds import EntryKind
 from holdfast.model.snapshot import Snapshot, Source, SourceKind
 from holdfast.model.values import HOUR, SECOND, Severity, Trust
 from holdfast.sense.http_look import Look

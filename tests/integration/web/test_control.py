@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from holdfast.errors import ConfigError, Overloaded, Problem
-from holdfast.model.events import EntryKind, Event, Switch
+from holdfast.model.events import Event, Switch
+from holdfast.model.kinds import EntryKind
 from holdfast.model.records import AuthLevel, InboundReply
 from holdfast.model.values import Json
 from holdfast.web.control import ControlDoors, control_app

@@ -17,7 +17,8 @@ import pytest
 from holdfast.errors import ConfigError, Problem, StoreError
 from holdfast.journal import Ack, entrance, writer
 from holdfast.journal.pace import Pace
-from holdfast.model.events import Entry, EntryKind, Event
+from holdfast.model.events import Entry, Event
+from holdfast.model.kinds import EntryKind
 from holdfast.model.snapshot import Mapped, Source, SourceKind
 from holdfast.web import ingest
 

@@ -12,7 +12,8 @@ import pytest
 from holdfast.app.clock import Clock, Onward, now
 from holdfast.errors import Overloaded
 from holdfast.journal import Journal
-from holdfast.model.events import Entry, EntryKind, Switch, Tick
+from holdfast.model.events import Entry, Switch, Tick
+from holdfast.model.kinds import EntryKind
 from holdfast.pipeline.work import STOPPED
 from holdfast.store import facts, journal, timers
 from holdfast.store.database import Database

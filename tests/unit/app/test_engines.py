@@ -13,7 +13,8 @@ from holdfast.journal import Journal
 from holdfast.match.durable import handle
 from holdfast.match.durable.engine import DurableEngine
 from holdfast.match.native import NativeEngine
-from holdfast.model.events import EngineMode, EngineNews, EngineTrouble, Entry, EntryKind
+from holdfast.model.events import EngineMode, EngineNews, EngineTrouble, Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.snapshot import EngineKind, Snapshot
 from holdfast.store import journal as rows
 from holdfast.store.database import Database

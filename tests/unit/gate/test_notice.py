@@ -19,7 +19,8 @@ from holdfast.gate.notice import (
 )
 from holdfast.gate.wording import CODE_PLACEHOLDER
 from holdfast.model.actions import Connector, Plan, PlannedStep, Retry, Risk, Touches
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.model.policies import Category, Effect, Verdict, Voice
 from holdfast.model.records import (
     Choice,

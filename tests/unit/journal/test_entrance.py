@@ -14,7 +14,8 @@ from holdfast.journal.entrance import PATIENCE, Entrance
 from holdfast.journal.held import Held
 from holdfast.journal.pace import TARGET, Pace
 from holdfast.journal.queue import Waiting, weigh
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 
 HUGE = 10**12
 

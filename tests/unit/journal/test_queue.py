@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from holdfast.errors import Overloaded
 from holdfast.journal.queue import Loads, SourceFull, Waiting, weigh
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 
 HUGE = 10**12
 

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.effects import crash_point
 from holdfast.model.events import Entry
-from holdfast.pipeline.intake import BATCH, BATCH_S, CROWD, LINGER_S, Intake
+from holdfast.model.kinds import EntryKind
+from holdfast.pipeline.intake import BATCH, BATCH_S, CROWD, LINGER_S, TRUST_S, Intake
+from holdfast.store import journal
 from holdfast.store.database import Database
+
+POINT = crash_point("tests.unit.pipeline.intake")
 
 
 class World:
@@ -22,7 +28,7 @@ class World:
     def tail(self, after: int, limit: int) -> list[Entry]:
         del after
         self.asked.append(limit)
-        return []
+        return [Entry(EntryKind.EVENT, "s", "1", "c", b"{}")]
 
     def batch(self) -> int:
         self.intake.next(0)
@@ -68,3 +74,17 @@ def test_a_single_event_is_looked_at_at_once_and_a_crowd_after_a_while() -> None
     assert 0 < world.intake.pause() <= LINGER_S * 0.26
     world.now += LINGER_S
     assert world.intake.pause() == 0.0
+
+
+def test_the_store_has_the_last_word_now_and_then(tmp_path: Path) -> None:
+    database, now = Database.open(tmp_path / "x.db"), [100.0]
+    intake = Intake(database, lambda *_: (), lambda: now[0])
+    first = intake.next(0)
+    with database.begin(POINT) as tx:
+        journal.append(tx, [Entry(EntryKind.EVENT, "s", "1", "c", b"{}")], 1)
+    soon = intake.next(0)
+    now[0] += TRUST_S
+    later = intake.next(0)
+    database.close()
+
+    assert (list(first), list(soon), [entry.id for entry in later]) == ([], [], ["1"])

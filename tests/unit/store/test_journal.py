@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.effects import crash_point
-from holdfast.model.events import Entry, EntryKind
+from holdfast.model.events import Entry
+from holdfast.model.kinds import EntryKind
 from holdfast.store import journal
 from holdfast.store.database import Database, Tx
 
