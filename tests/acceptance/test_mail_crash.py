@@ -24,6 +24,7 @@ CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{2}\b")
 
 SITE = """
 format: 1
+engine: native  # whose start is no entry of the journal: the second entry is the reply
 listen: {host: 127.0.0.1, port: 0}
 sources:
   lab: {kind: webhook, trust: high}
