@@ -25,6 +25,8 @@ from figures import percentile
 
 BATCH = 500
 CONNECTIONS = 8
+#: So often a request is sent again that was refused for now.
+TRIES = 30
 #: Events of a request where each of them is dear.
 FEW = 50
 #: The longest that a backlog may take before a run counts as failed.
@@ -182,7 +184,7 @@ def memory(root: Path, args: argparse.Namespace) -> Result:
             begun = args.events // 10 if levels else 0
             for first in range(begun, upto, 20_000):  # rendered in parts: the sender needs memory too
                 events = hostile(min(20_000, upto - first), first)
-                _whole(sender.send(running.port, batches(running.port, events), connections=CONNECTIONS))
+                _insistent(running.port, batches(running.port, events))
                 running.settle(SETTLE)
             time.sleep(1)
             levels.append(running.memory())
@@ -201,9 +203,11 @@ def rules(root: Path, args: argparse.Namespace) -> Result:
             event["value"] = min(event["value"], 90)  # what a firing costs is measured elsewhere
         # a thousand rules of one type take milliseconds for an event: who sends more than is decided is shed
         requests = batches(running.port, events, FEW if args.one_type else BATCH)
+        at_once = 1 if args.one_type else len(requests)
         before = running.cpu()
-        _whole(sender.send(running.port, requests, connections=1 if args.one_type else CONNECTIONS))
-        running.settle(SETTLE)
+        for at in range(0, len(requests), at_once):
+            _whole(sender.send(running.port, requests[at : at + at_once], connections=CONNECTIONS))
+            running.settle(SETTLE)
         used = running.cpu() - before
         return {"cpu_us": used / args.events * 1e6, "start_s": running.up}
 
@@ -225,6 +229,20 @@ EVENTS = {
     "memory": (1_000_000, 100_000),
     "rules": (20_000, 5_000),
 }
+
+
+def _insistent(port: int, requests: list[bytes]) -> None:
+    """Send each request until it is acknowledged, as a sender should who is told to come again (429)."""
+    for _ in range(TRIES):
+        sent = sender.send(port, requests, connections=CONNECTIONS)
+        if set(sent.refused) <= {429}:
+            sent.refused.clear()
+        _whole(sent)
+        taken = set(sent.acknowledged)
+        requests = [request for number, request in enumerate(requests) if number not in taken]
+        if not requests:
+            return
+    raise RuntimeError(f"{len(requests)} requests were refused {TRIES} times")
 
 
 def _whole(sent: sender.Sent) -> None:
