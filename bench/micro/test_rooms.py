@@ -81,7 +81,7 @@ def test_door(cost: Time, snapshot: Snapshot, size: int) -> None:
     async def append(handed: Sequence[Entry]) -> list[Ack]:
         return [Ack(1, duplicate=False)] * len(handed)
 
-    app = ingest_app(IngestDoors(lambda: snapshot, str, append, lambda: NOW, dict))
+    app = ingest_app(IngestDoors(lambda: snapshot, str, append, lambda: NOW, dict, b"{}"))
     scope = {
         "type": "http",
         "method": "POST",
