@@ -34,6 +34,8 @@ HERE_BYTES: Final = 1024 * 1024
 LINGER: Final = 50e-6
 #: So often a loop comes back when another thread writes, before our own thread waits for its turn.
 TRIES: Final = 4
+#: What a loop was about to commit and has not after so many seconds, the thread takes.
+PROMISED: Final = 1.0
 #: A commit that took longer, in seconds, is left to the thread for a while: the disk has hiccups.
 SLOW: Final = 0.05
 RECOVERY: Final = 1.0
@@ -232,7 +234,7 @@ class Journal:
         """The next groups to commit on the thread; none when the journal is closed and all is written."""
         with self._changed:
             while self._busy or (self._open and not self._waiting):
-                self._changed.wait()
+                self._changed.wait(PROMISED)
             return self._take(BATCH_ENTRIES, BATCH_BYTES)
 
     def _commit(self, groups: Sequence[Group], here: asyncio.AbstractEventLoop | None) -> None:

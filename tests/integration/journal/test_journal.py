@@ -462,6 +462,21 @@ def test_after_a_few_tries_an_event_loop_lets_the_thread_wait_for_its_turn(
     assert asyncio.run(main()) == (True, [Ack(1, duplicate=False)])
 
 
+def test_whoever_keeps_the_loop_from_its_turn_is_served_by_the_thread(
+    database: Database, make: Callable[..., Journal]
+) -> None:
+    journal = make()
+    journal.start()
+
+    async def main() -> tuple[list[Ack], list[Ack]]:
+        promised = journal.append_async([event("a", 1)])
+        # the loop was about to commit both, and now nothing runs on it
+        second = journal.append([event("a", 2)]).result(DEADLINE)
+        return await asyncio.wait_for(promised, DEADLINE), second
+
+    assert asyncio.run(main()) == ([Ack(1, duplicate=False)], [Ack(2, duplicate=False)])
+
+
 def test_much_at_once_and_a_slow_disk_are_left_to_the_thread(
     database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
