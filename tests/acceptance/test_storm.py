@@ -22,16 +22,20 @@ sources:
   calm: {kind: webhook, trust: high}
 """
 
-#: Every event of the storm is evidence for one incident, every calm one opens an incident of its own.
-RULES = """
-rule: storm
+#: Every event of the storm is evidence for several incidents, so that no machine decides on ten thousand in
+#: a second; every calm one opens an incident of its own.
+FAULTS = 8
+STORM = """
+rule: storm-@N@
 doc: The storm is one fault, again and again.
 mode: observe
 when: {e: {event: storm.fault, where: {data.value: {gt: 90}}}}
 per: [subject]
-incident: {type: lab, severity: error, title: "storm", key: [subject]}
+incident: {type: lab, severity: error, title: "storm @N@", key: [subject, $e.type, $e.data.rule@N@]}
 clears: {after: 1h}
 ---
+"""
+CALM = """
 rule: calm
 doc: A fault that has nothing to do with it.
 mode: observe
@@ -84,8 +88,9 @@ class Storm:
 def request(first: int) -> bytes:
     """A batch of the storm, as it goes over the wire."""
     numbers = range(first, first + BATCH)
+    data = {"value": 95} | {f"rule{fault}": fault for fault in range(FAULTS)}
     body = msgspec.json.encode(
-        [{"id": str(n), "type": "storm.fault", "data": {"value": 95, "n": n}} for n in numbers]
+        [{"id": str(n), "type": "storm.fault", "data": data | {"n": n}} for n in numbers]
     )
     head = (
         "POST /events?source=storm HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -97,7 +102,8 @@ def request(first: int) -> bytes:
 def test_a_storm_of_one_source_is_shed_and_counted_and_others_go_on(
     daemon: Process, push_target: str, record_property: Callable[[str, object], None]
 ) -> None:
-    daemon.lab(push_target, {"holdfast.yaml": SITE, "rules/lab.yaml": RULES, "rules/actions.yaml": ""})
+    rules = "".join(STORM.replace("@N@", str(fault)) for fault in range(FAULTS)) + CALM
+    daemon.lab(push_target, {"holdfast.yaml": SITE, "rules/lab.yaml": rules, "rules/actions.yaml": ""})
     assert daemon.start()
     storm = Storm(daemon.port)
     spans = []
@@ -128,7 +134,8 @@ def test_a_storm_of_one_source_is_shed_and_counted_and_others_go_on(
     assert status["refused"].get("storm", 0) == shed
     assert "calm" not in status["refused"]
     titles = Counter(incident.title for incident in daemon.incidents())
-    assert titles == {"storm": 1} | {f"calm {n}": 1 for n in range(len(spans))}
+    storms = {f"storm {fault}": 1 for fault in range(FAULTS)}
+    assert titles == storms | {f"calm {n}": 1 for n in range(len(spans))}
     assert shed > 0
     assert f"source storm: {shed} events were refused" in daemon.run("status").stdout
     assert f'holdfast_events_refused_total{{source="storm"}} {float(shed)}' in daemon.get("/metrics").text
