@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from enum import Enum, auto
-from http import HTTPStatus
 from typing import Any, Final, NoReturn, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from holdfast.web.answer import Answer, refusal
+from holdfast.web.exchange import Door, Exchange, short, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class Guard(HttpToolsProtocol):
     """One connection. A server makes its own kind of it with `guarded`."""
 
     crowd: Crowd
+    door: Door | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -154,6 +156,8 @@ class Guard(HttpToolsProtocol):
             return
         self._came = self._unfinished + len(data)
         super().data_received(data)
+        if self.phase is Phase.BODY and isinstance(self.cycle, Exchange):
+            self._go_the_long_way(self.cycle)
         if self.phase is Phase.HEAD:
             self._unfinished += len(data)
             if self._unfinished > self.crowd.limits.head_bytes:
@@ -187,7 +191,33 @@ class Guard(HttpToolsProtocol):
         if len(self.headers) > limits.headers or (self._came > limits.head_bytes and self._head_is_large()):
             self._give_up(_HEAD_TOO_LARGE)
         self._enter(Phase.BODY, limits.body)
+        if not self._comes_the_short_way():
+            super().on_headers_complete()
+
+    def _comes_the_short_way(self) -> bool:
+        """Nothing before it waits for an answer, and nothing about it is odd: no task is started for it."""
+        before = cast("RequestResponseCycle | None", self.cycle)
+        if (
+            (before is not None and not before.response_complete)
+            or self.flow.write_paused
+            or self.door is None
+        ):
+            return False
+        parser = self.parser
+        scope = cast("Scope", self.scope)
+        headers = short(self.url, parser.get_method(), scope, self.door)
+        if headers is None:
+            return False
+        keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self.cycle = Exchange(scope, headers, keep_alive, self.on_response_complete)
+        return True
+
+    def _go_the_long_way(self, exchange: Exchange) -> None:
+        """The body did not come with the head: who sends it has something to prove first."""
+        self.cycle = None  # type: ignore[assignment]  # as uvicorn itself has it before the first request
         super().on_headers_complete()
+        if exchange.body:
+            self.on_body(bytes(exchange.body))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cast("OneWrite", self.transport).expect_head()
@@ -197,12 +227,18 @@ class Guard(HttpToolsProtocol):
         """The request is there; the answer may be, too, when it was refused early."""
         super().on_message_complete()
         self._rest(busy=not self.cycle.response_complete)
+        if isinstance(self.cycle, Exchange) and self.door is not None:
+            self._enter(Phase.ANSWER, self.door.patience)
+            self.cycle.begin(self.door, self.transport, self.server_state.default_headers)
 
     def on_response_complete(self) -> None:
         """The answer is out; the next request may come, or one that waits is taken up."""
         cast("OneWrite", self.transport).flush()  # an answer to HEAD has a head alone
         newest = not self.pipeline
-        super().on_response_complete()
+        if newest and isinstance(self.cycle, Exchange):
+            self.server_state.total_requests += 1  # uvicorn's timer for idle connections is not needed
+        else:
+            super().on_response_complete()
         if newest:
             self.cycle.body.clear()  # of a request that was refused before its body was read
         if newest and self._last is not None:
@@ -219,7 +255,9 @@ class Guard(HttpToolsProtocol):
 
     def expire(self) -> None:
         """The phase took too long."""
-        if self.phase in (Phase.ANSWER, Phase.CLOSING):
+        if self.phase is Phase.ANSWER and isinstance(self.cycle, Exchange) and self.cycle.give_up():
+            self._enter(Phase.ANSWER, self.crowd.limits.grace)
+        elif self.phase in (Phase.ANSWER, Phase.CLOSING):
             self.transport.abort()
         elif self._may_answer():
             self._end(_TOO_SLOW)
@@ -274,25 +312,15 @@ class Guard(HttpToolsProtocol):
 
     def _say(self, said: Answer) -> None:
         self._enter(Phase.CLOSING, self.crowd.limits.grace)
-        self.transport.write(_raw(said))
+        self.transport.write(written(said, (), keep_alive=False))
         self.transport.close()
 
 
-def guarded(limits: Limits) -> tuple[type[Guard], Crowd]:
+def guarded(limits: Limits, app: object) -> tuple[type[Guard], Crowd]:
     """The kind of connection that one server uses, and the crowd that they form."""
     crowd = Crowd(limits)
-    return type("GuardOfOneServer", (Guard,), {"crowd": crowd}), crowd
-
-
-def _raw(said: Answer) -> bytes:
-    lines = [
-        f"HTTP/1.1 {said.status} {HTTPStatus(said.status).phrase}".encode(),
-        b"content-type: application/json",
-        b"content-length: " + str(len(said.body)).encode(),
-        b"connection: close",
-        *(name + b": " + value for name, value in said.headers),
-    ]
-    return b"\r\n".join([*lines, b"", said.body])
+    door = app if isinstance(app, Door) else None
+    return type("GuardOfOneServer", (Guard,), {"crowd": crowd, "door": door}), crowd
 
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

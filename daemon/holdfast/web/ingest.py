@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,7 +18,7 @@ from holdfast.errors import InputError, StoreError
 from holdfast.journal import Ack
 from holdfast.model.events import Entry
 from holdfast.model.records import Reading
-from holdfast.model.snapshot import AuthScheme, Snapshot
+from holdfast.model.snapshot import AuthScheme, Snapshot, Source
 from holdfast.model.values import Json, Millis, Secret
 from holdfast.sense.auth import STRANGER, authenticate, is_local
 from holdfast.sense.draft import Sender
@@ -26,7 +26,7 @@ from holdfast.web.answer import Answer, answer, answer_for, no_page, page, wrong
 from holdfast.web.complaints import Complaints
 from holdfast.web.metrics import metrics_page
 from holdfast.web.reading import body_limit, entries_of
-from holdfast.web.request import Budget, Disconnected, headers_of, read_body, source_name
+from holdfast.web.request import Budget, Disconnected, headers_of, read_body, source_name, too_large
 
 #: A commit that takes longer is not waited for: the sender tries again, and finds a duplicate.
 COMMIT_WITHIN: Final = 30.0
@@ -50,6 +50,14 @@ class IngestDoors:
     readings: Callable[[], Iterable[Reading]] = tuple
 
 
+class _Asker(NamedTuple):
+    """Who a request says it comes from, and whether this very machine sent it."""
+
+    snapshot: Snapshot
+    source: Source
+    local: bool
+
+
 class Ingest:
     """An ASGI application. Events take a road of their own, past the framework; `complaints.counts`
     tells what was refused, by source and kind."""
@@ -71,68 +79,107 @@ class Ingest:
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001 - this is the place where errors become statuses
-            reply = answer_for(error)
-            self._complain(scope, reply, error)
+            reply = self._refusal(scope, error)
         await reply.send(send)
+
+    @property
+    def quick_path(self) -> bytes:
+        """Where single events are sent, one after the other."""
+        return _EVENTS.encode()
+
+    @property
+    def patience(self) -> float:
+        """How long a commit may take, in seconds."""
+        return COMMIT_WITHIN
+
+    def take(
+        self, scope: Scope, headers: Mapping[str, str], body: bytes, reply: Callable[[Answer], None]
+    ) -> Callable[[], object]:
+        """Answer one request whose body is there; what is returned gives its commit up."""
+
+        def committed(future: asyncio.Future[list[Ack]]) -> None:
+            try:
+                if future.cancelled():
+                    raise _not_committed()
+                said = _acknowledged(future.result())
+            except Exception as error:  # noqa: BLE001 - see above
+                said = self._refusal(scope, error)
+            reply(said)
+
+        try:
+            asker = self._asker(scope, headers)
+            if len(body) > body_limit(headers):
+                raise too_large(body_limit(headers))
+            entries = self._entries(asker, headers, body, self._proof(asker, headers, body))
+            future = self._append(entries)
+        except Exception as error:  # noqa: BLE001 - this is a place where errors become statuses
+            reply(self._refusal(scope, error))
+            return lambda: None
+        future.add_done_callback(committed)
+        return future.cancel
 
     async def _take(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
             return wrong_method("POST")
-        name = source_name(scope, None if scope["path"] == _EVENTS else _GENERIC)
         headers = headers_of(scope)
+        asker = self._asker(scope, headers)
         limit = body_limit(headers)
-        entries = await self._entries(
-            name, scope, headers, partial(read_body, receive, headers, limit, self._budget)
-        )
-        return _acknowledged(await self._append(entries))
+        # a signature needs the body first; nobody else is given memory before having proven anything
+        signed = asker.source.scheme is AuthScheme.HMAC
+        how = "" if signed else self._proof(asker, headers, b"")
+        body = await read_body(receive, headers, limit, self._budget)
+        if signed:
+            how = self._proof(asker, headers, body)
+        future = self._append(self._entries(asker, headers, body, how))
+        done, _ = await asyncio.wait([future], timeout=COMMIT_WITHIN)
+        if not done:
+            future.cancel()
+            raise _not_committed()
+        return _acknowledged(future.result())
 
-    async def _entries(
-        self, name: str, scope: Scope, headers: Mapping[str, str], body: Callable[[], Awaitable[bytes]]
-    ) -> list[Entry]:
+    def _asker(self, scope: Scope, headers: Mapping[str, str]) -> _Asker:
+        name = source_name(scope, None if scope["path"] == _EVENTS else _GENERIC)
         snapshot = self._doors.snapshot()
-        source = snapshot.sources.get(name, STRANGER)
         client = scope.get("client")
         local = is_local(client[0] if client else None, headers)
-        # a signature needs the body first; nobody else is given memory before having proven anything
-        signed = source.scheme is AuthScheme.HMAC
-        content = await body() if signed else b""
-        auth = authenticate(source, headers, content, local, self._doors.secret)
-        if not signed:
-            content = await body()
-        unknown = partial(self._unknown, source.name)
-        return entries_of(Sender(source, snapshot, self._doors.clock(), auth, unknown), headers, content)
+        return _Asker(snapshot, snapshot.sources.get(name, STRANGER), local)
 
-    async def _append(self, entries: Sequence[Entry]) -> list[Ack]:
+    def _proof(self, asker: _Asker, headers: Mapping[str, str], body: bytes) -> str:
+        return authenticate(asker.source, headers, body, asker.local, self._doors.secret)
+
+    def _entries(self, asker: _Asker, headers: Mapping[str, str], body: bytes, how: str) -> list[Entry]:
+        source = asker.source
+        unknown = partial(self._unknown, source.name)
+        return entries_of(Sender(source, asker.snapshot, self._doors.clock(), how, unknown), headers, body)
+
+    def _append(self, entries: Sequence[Entry]) -> asyncio.Future[list[Ack]]:
         if not entries:
-            return []
-        future = asyncio.ensure_future(self._doors.append(entries))
-        # a third of what asyncio.timeout costs, which is worth it at this place alone
-        late = future.get_loop().call_later(COMMIT_WITHIN, future.cancel)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise StoreError(f"no commit within {COMMIT_WITHIN:g} s: look at the disk") from None
-        finally:
-            late.cancel()
+            nothing: asyncio.Future[list[Ack]] = asyncio.get_running_loop().create_future()
+            nothing.set_result([])
+            return nothing
+        return asyncio.ensure_future(self._doors.append(entries))
 
     def _unknown(self, source: str, name: str) -> None:
         self.complaints.add(source, "unknown-name", f"the estate has no {name!r}: event kept without it")
 
-    def _complain(self, scope: Scope, reply: Answer, error: Exception) -> None:
+    def _refusal(self, scope: Scope, error: Exception) -> Answer:
+        reply = answer_for(error)
         try:
             name = source_name(scope, None if scope["path"] == _EVENTS else _GENERIC)
         except InputError:
             name = ""
         known = name if name in self._doors.snapshot().sources else ""
         self.complaints.add(known, str(reply.status), str(error))
+        return reply
 
 
 def ingest_app(doors: IngestDoors) -> Ingest:
     """What schemas/openapi.json describes, and nothing else."""
     return Ingest(doors)
+
+
+def _not_committed() -> StoreError:
+    return StoreError(f"no commit within {COMMIT_WITHIN:g} s: look at the disk")
 
 
 def _acknowledged(acks: Sequence[Ack]) -> Answer:

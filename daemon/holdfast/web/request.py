@@ -71,7 +71,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, bu
     """The whole body. Raises TooLarge, Overloaded when too many large ones are being read, and
     Disconnected."""
     if int(headers.get("content-length", "0")) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     message = await receive()
     if not message.get("more_body") and message["type"] == "http.request":
         body: bytes = message["body"]
@@ -99,10 +99,11 @@ async def _rest(message: Message, receive: Receive, limit: int, budget: Budget) 
 
 def _check(body: bytes | bytearray, limit: int) -> None:
     if len(body) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
 
 
-def _too_large(limit: int) -> TooLarge:
+def too_large(limit: int) -> TooLarge:
+    """The refusal of a body that has more than its limit."""
     return TooLarge(
         f"The body has more than {limit:,} bytes.", "Send less at once, or several events in batches."
     )

@@ -121,7 +121,7 @@ async def serve_unix(app: ASGIApp, path: Path, *, limits: Limits = LIMITS) -> Se
 async def _serve(app: ASGIApp, bound: socket.socket, address: str, port: int, limits: Limits) -> Served:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = replace(limits, connections=min(limits.connections, max(soft // 2, 1)))
-    protocol, crowd = guarded(limits)
+    protocol, crowd = guarded(limits, app)
     config = uvicorn.Config(
         app,
         http=protocol,

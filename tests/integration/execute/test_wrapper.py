@@ -430,7 +430,7 @@ def test_an_empty_claim_is_somebody_who_is_about_to_start(dash: Hand) -> None:
 
 def test_a_state_directory_keeps_its_identity_and_a_new_one_has_another(hand: Hand) -> None:
     first, again = hand.boot(), hand.boot()
-    shutil.rmtree(hand.state)
+    hand.state.rename(hand.state.with_name("lost"))
     new = hand.boot()
 
     assert first is not None
@@ -442,7 +442,7 @@ def test_a_state_directory_keeps_its_identity_and_a_new_one_has_another(hand: Ha
 
 
 def test_a_lost_state_directory_is_said(hand: Hand) -> None:
-    shutil.rmtree(hand.state)
+    hand.state.rename(hand.state.with_name("lost"))
 
     assert hand.status().state is State.NO_STATE
     assert hand.run("true").state is State.NO_STATE

@@ -28,6 +28,12 @@ JSON = {"content-type": "application/json"}
 CE = {"specversion": "1.0", "id": "A-1", "source": "/s", "type": "object.created", "data": {"size": 3}}
 
 
+@pytest.fixture(params=[False, True], ids=["in parts", "at once"])
+def at_once(request: pytest.FixtureRequest) -> bool:
+    """Everything is answered alike, whichever way it comes."""
+    return bool(request.param)
+
+
 def signed(body: bytes) -> dict[str, str]:
     digest = hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest()
     return JSON | {"x-holdfast-signature": f"sha256={digest}"}

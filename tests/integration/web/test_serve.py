@@ -18,7 +18,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from holdfast.errors import HoldfastError
-from holdfast.web.guard import Limits
+from holdfast.web.guard import Guard, Limits
 from holdfast.web.serve import Served, serve_tcp, serve_unix
 
 DEADLINE = 20
@@ -241,3 +241,37 @@ def test_more_connections_than_files_are_not_promised(
     bound = served._server.crowd.limits.connections
 
     assert bound == 32
+
+
+def test_a_request_that_comes_whole_is_answered_without_a_task(
+    open_door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    as_ever = Guard._start_asgi_task
+
+    def start(self: Guard, cycle: Any, app: Any) -> None:
+        started.append(cycle)
+        as_ever(self, cycle, app)
+
+    monkeypatch.setattr(Guard, "_start_asgi_task", start)
+    door = open_door()
+    for whole in (True, False):
+        door.at_once = whole
+        with door.client() as client:
+            assert client.post("/events?source=open", json={"id": 1, "type": "x"}).status_code == 202
+            assert len(started) == (0 if whole else 1)
+
+
+def test_what_came_whole_is_still_answered_when_the_server_stops(open_door, until) -> None:
+    door = open_door()
+    door.at_once = True
+    with door.held_disk() as let_go, ThreadPoolExecutor(2) as pool, door.client() as client:
+        asked = pool.submit(client.post, "/events?source=open", json={"id": 1, "type": "x"})
+        assert until(lambda: door.journal.waiting() == 1)
+        stopped = pool.submit(door.loop.run, door.served.stop())
+        assert until(lambda: door.served._server.should_exit)
+        let_go()
+        answer = asked.result(DEADLINE)
+        stopped.result(DEADLINE)
+
+    assert (answer.status_code, answer.headers["connection"]) == (202, "close")
