@@ -36,6 +36,8 @@ LINGER: Final = 50e-6
 TRIES: Final = 4
 #: What a loop was about to commit and has not after so many seconds, the thread takes.
 PROMISED: Final = 1.0
+#: A loop that committed within so many seconds is at it: what threads bring goes along with its next.
+AT_IT: Final = 0.01
 #: A commit that took longer, in seconds, is left to the thread for a while: the disk has hiccups.
 SLOW: Final = 0.05
 RECOVERY: Final = 1.0
@@ -85,6 +87,7 @@ class Journal:
         self._open = False
         self._busy = False  # somebody commits
         self._next_on: asyncio.AbstractEventLoop | None = None  # the loop that will look what waits
+        self._at_it: tuple[asyncio.AbstractEventLoop, float] | None = None  # which loop, and until when
         self._waits_since: float | None = None
         self._tries = 0  # how often in a row somebody else wrote when the loop wanted to
         self._crowd = 0  # how many groups to expect at once
@@ -157,12 +160,28 @@ class Journal:
             if not self._entrance.enter(group, patient=loop is not None):
                 return False
             if loop is None:
-                if self._next_on is None:  # else the loop takes it along
+                if self._next_on is None and not self._goes_along():  # else a loop takes it along
                     self._changed.notify()
             elif self._next_on is not loop:
                 self._next_on = loop
                 loop.call_soon(self._turn, loop)
             return True
+
+    def _goes_along(self) -> bool:
+        """Whether a loop that is at it will commit what a thread has brought: a commit less."""
+        if self._at_it is None or time.monotonic() > self._at_it[1]:
+            return False
+        self._next_on = self._at_it[0]
+        return self._call(self._next_on)
+
+    def _call(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Have a loop look what waits; False when it has ended meanwhile."""
+        try:
+            loop.call_soon_threadsafe(self._turn, loop)
+        except RuntimeError:
+            self._next_on = self._at_it = None
+            return False
+        return True
 
     def _refuse_late(self) -> None:
         with self._changed:
@@ -172,8 +191,10 @@ class Journal:
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """On a loop: commit what waits, or see to it that somebody does."""
         with self._changed:
-            if self._busy or not self._waiting:
-                self._next_on = None  # whoever is busy looks again
+            if self._busy:
+                return  # whoever is busy calls when it is done
+            if not self._waiting:
+                self._next_on = None
                 return
             now = time.monotonic()
             if self._lingers(now):
@@ -184,14 +205,16 @@ class Journal:
                 self._changed.notify()
                 return
             groups = self._take(HERE_ENTRIES, HERE_BYTES)
+            self._at_it = loop, now + AT_IT
         try:
             self._commit(groups, loop)
         except Busy:
             self._try_again(groups, loop)
         else:
             self._tries = 0
-        if time.monotonic() - now > SLOW:
-            self._not_here_before = time.monotonic() + RECOVERY
+        took = time.monotonic() - now
+        if took > SLOW:
+            self._not_here_before = now + took + RECOVERY
 
     def _try_again(self, groups: Sequence[Group], loop: asyncio.AbstractEventLoop) -> None:
         """Another thread writes: come back when it has ended, a few times; then let ours wait its turn."""
@@ -207,11 +230,8 @@ class Journal:
         self._db.when_free(lambda: self._come_back(loop))
 
     def _come_back(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            loop.call_soon_threadsafe(self._turn, loop)
-        except RuntimeError:  # the loop has ended meanwhile
-            with self._changed:
-                self._next_on = None
+        with self._changed:
+            if not self._call(loop):
                 self._changed.notify()
 
     def _lingers(self, now: float) -> bool:
@@ -233,8 +253,10 @@ class Journal:
     def _next(self) -> list[Group]:
         """The next groups to commit on the thread; none when the journal is closed and all is written."""
         with self._changed:
-            while self._busy or (self._open and not self._waiting):
-                self._changed.wait(PROMISED)
+            told = True
+            while self._busy or (self._open and not (self._waiting and (self._next_on is None or not told))):
+                told = self._changed.wait(PROMISED)
+            self._next_on = None
             return self._take(BATCH_ENTRIES, BATCH_BYTES)
 
     def _commit(self, groups: Sequence[Group], here: asyncio.AbstractEventLoop | None) -> None:
@@ -248,7 +270,9 @@ class Journal:
         with self._changed:
             self._entrance.settled(groups, results)
             self._busy = False
-            if self._waiting or not self._open:
+            if self._next_on not in (None, here) and not self._call(self._next_on):
+                self._next_on = None
+            if not self._open or (self._waiting and self._next_on is None):
                 self._changed.notify()
         _settle(groups, results, here)
 
