@@ -704,3 +704,50 @@ def test_what_the_last_life_left_undecided_bounds_the_next(
     after.decided(4_040)
 
     assert len(after.put([event("a", f"more {number}") for number in range(1_500)])) == 1_500
+
+
+def test_what_a_thread_brings_goes_along_with_a_loop_that_is_at_it(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "AT_IT", DEADLINE)
+    committed: list[tuple[int, str]] = []
+    journal = make(on_commit=lambda seq: committed.append((seq, threading.current_thread().name)))
+    journal.start()
+
+    async def main() -> list[Ack]:
+        await asyncio.wait_for(journal.append_async([event("a", 1)]), DEADLINE)
+        return await asyncio.to_thread(journal.put, [event("a", 2)])
+
+    assert asyncio.run(main()) == [Ack(2, duplicate=False)]
+    assert committed == [(1, "MainThread"), (2, "MainThread")]
+    # and when that loop has gone, the thread serves
+    assert journal.put([event("a", 3)]) == [Ack(3, duplicate=False)]
+    assert committed[2:] == [(3, "journal")]
+
+
+def test_what_a_loop_comes_back_for_is_not_taken_by_a_thread_that_was_busy(
+    make: Callable[..., Journal],
+) -> None:
+    committed: list[tuple[int, str]] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def on_commit(seq: int) -> None:
+        committed.append((seq, threading.current_thread().name))
+        if seq == 1:
+            begun.set()
+            go_on.wait(DEADLINE)
+
+    journal = make(on_commit=on_commit)
+    journal.start()
+    journal.append([event("a", 1)])
+    assert begun.wait(DEADLINE)
+
+    async def main() -> list[Ack]:
+        future = journal.append_async([event("a", 2)])
+        await asyncio.sleep(0)  # the loop has its turn while the thread is busy
+        await asyncio.sleep(0)
+        go_on.set()
+        return await asyncio.wait_for(future, DEADLINE)
+
+    assert asyncio.run(main()) == [Ack(2, duplicate=False)]
+    assert committed == [(1, "journal"), (2, "MainThread")]
