@@ -63,8 +63,8 @@ class Committer:
             self._received = rows.last_received(tx)
 
     def write(self, groups: Sequence[Group], *, wait: bool) -> list[Result]:
-        """What became of each group, in one transaction if that can be. Busy, and nothing was done,
-        when another thread writes and this one is not to wait."""
+        """What became of each group, in one transaction if that can be; nothing is to be promised before
+        `sync`. Busy, and nothing was done, when another thread writes and this one is not to wait."""
         entries = [entry for group in groups for entry in group.entries]
         try:
             seqs = self._store(entries, wait)
@@ -74,18 +74,29 @@ class Committer:
             return self._failed(groups, error)
         except Exception as error:  # noqa: BLE001 - told to whoever waits; the writer must live on
             return self._separately(groups, error)
-        if self._lost:
-            _log.info("the journal is written again", not_stored=self._lost)
-            self._lost = 0
         self._tail.add(
             [_placed(entry, self._received, seq) for entry, seq in zip(entries, seqs, strict=True) if seq]
         )
         acks = iter([Ack(seq, seq == 0) for seq in seqs])
         return [list(islice(acks, len(group.entries))) for group in groups]
 
+    def sync(self, groups: Sequence[Group], results: list[Result]) -> list[Result]:
+        """The same results once they are on disk. What the disk refuses to keep is not acknowledged, though
+        it may be there: whoever sends it again is told so when it is."""
+        if all(isinstance(result, Exception) for result in results):
+            return results
+        try:
+            self._db.sync()
+        except StoreError as error:
+            return self._failed(groups, error)
+        if self._lost:
+            _log.info("the journal is written again", not_stored=self._lost)
+            self._lost = 0
+        return results
+
     def _store(self, entries: Sequence[Entry], wait: bool) -> list[int]:
         self._received = max(self._received, self._clock())
-        with self._db.begin(POINT, wait=wait) as tx:
+        with self._db.begin(POINT, wait=wait, derived=True) as tx:
             return rows.append(tx, entries, self._received)
 
     def _failed(self, groups: Sequence[Group], error: StoreError) -> list[Result]:

@@ -53,10 +53,11 @@ _Future = Future[list[Ack]] | asyncio.Future[list[Ack]]
 class Journal:
     """The only writer of the journal.
 
-    A future is resolved only after the commit that holds all its entries; with StoreError when the
-    disk refused them, and then none of them is stored. Later entries are tried again. `received`
+    A future is resolved only when the commit that holds all its entries is on disk; with StoreError when
+    the disk refused them, and then none of them is promised. Later entries are tried again. `received`
     is the clock, and never goes back, over restarts too. `on_commit` is called by whoever committed
-    with the newest sequence number; it must not wait for the journal.
+    with the newest sequence number, while the disk still takes its time: what is done about an entry
+    comes behind it in the same log. It must not wait for the journal.
 
     An event loop commits what its callers handed over itself, which spares two changes of threads;
     the thread takes everything else, and whatever would keep a loop waiting: another thread writes,
@@ -267,6 +268,7 @@ class Journal:
                 self._on_commit(newest)
             except Exception:  # noqa: BLE001 - what is on disk stays, whoever is told of it
                 _log.exception("nobody was told of a commit", seq=newest)
+        results = self._committer.sync(groups, results)
         with self._changed:
             self._entrance.settled(groups, results)
             self._busy = False

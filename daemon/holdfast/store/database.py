@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc
 
 from holdfast.effects import crash_point, strike
 from holdfast.errors import StoreError
+from holdfast.store.wal import Wal
 
 #: The newest migration; `migrations/versions` has a file of this name.
 HEAD: Final = "0001"
@@ -69,13 +70,13 @@ class Database:
         self._engine = engine
         self._lock_file = lock
         self._writing = threading.Lock()
-        self._derived = False
         self._freed: deque[Callable[[], object]] = deque()
         self._writer = engine.connect().execution_options(holdfast_write=True)
         # for SQLAlchemy one transaction begins here and never ends: the real ones are `begin`'s own, which
         # costs a third of what it would do for each
         self._writer.exec_driver_sql("SELECT 1")
         self._driver: sqlite3.Connection = self._writer.connection.dbapi_connection  # type: ignore[assignment]
+        self._wal = Wal(path, self._checkpoint)
 
     @classmethod
     def open(cls, path: Path, *, lock: bool = True, ballast: int = 0) -> Self:
@@ -87,6 +88,7 @@ class Database:
                     f"{path} does not exist: start the daemon once, or name its state directory with --state"
                 )
             database = cls(path, _engine(path), held)
+            database._check_log()
             database._check_version(migrate=lock)
             if ballast:
                 _keep_ballast(path.with_suffix(".ballast"), ballast)
@@ -102,20 +104,21 @@ class Database:
     def begin(self, point: str, *, wait: bool = True, derived: bool = False) -> Iterator[Tx]:
         """One write transaction: all of it is on disk when this returns, or none of it.
 
-        What is `derived` follows from what is on disk already, and would be derived again: it survives
-        the death of the process, and reaches the disk with the next transaction that is not. `point` is
-        a registered crash point. Raises StoreError when the disk refuses, and Busy when another thread
-        writes and the caller does not wait.
+        What is `derived` does not wait for the disk: it survives the death of the process, and reaches the
+        disk with the next transaction that does, or with `sync`. That is for what follows from what is
+        on disk, and would be derived again, and for who calls `sync` before it promises anything.
+        `point` is a registered crash point. Raises StoreError when the disk refuses, and Busy when
+        another thread writes and the caller does not wait.
         """
         if not self._writing.acquire(blocking=wait):
             raise Busy(f"{self.path} is being written by another thread: try again")
         try:
             try:
-                self._sync(derived)
                 self._driver.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 strike(point, "before")
                 self._driver.commit()
+                self._wal.committed()
             except BaseException as error:
                 with contextlib.suppress(sqlite3.Error):  # a disk that fails ends a transaction by itself
                     self._driver.rollback()
@@ -128,6 +131,16 @@ class Database:
         finally:
             self._writing.release()
             self._tell_freed()
+        if not derived:
+            self.sync()
+
+    def sync(self) -> None:
+        """Wait until everything that was committed before is on disk. Raises StoreError; what was
+        committed is there all the same, and is on disk when a later call says so."""
+        try:
+            self._wal.sync()
+        except (OSError, sqlite3.Error) as error:
+            raise _explained(error, self.path) from error
 
     def when_free(self, act: Callable[[], object]) -> None:
         """Call `act` once when the thread that writes has ended its transaction; on that thread, or here."""
@@ -140,10 +153,11 @@ class Database:
             with contextlib.suppress(IndexError):  # another thread was faster
                 self._freed.popleft()()
 
-    def _sync(self, derived: bool) -> None:
-        if derived is not self._derived:
-            self._driver.execute(f"PRAGMA synchronous={'NORMAL' if derived else 'FULL'}")
-            self._derived = derived
+    def _checkpoint(self) -> None:
+        with self._writing:
+            refused, *_ = self._driver.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        if refused:
+            raise sqlite3.OperationalError("disk I/O error: the log cannot be emptied while it is read")
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Tx]:
@@ -156,12 +170,20 @@ class Database:
 
     def close(self) -> None:
         """Give everything back, the lock last."""
+        self._wal.close()
         with self._writing:
             self._writer.close()
             self._engine.dispose()
             if self._lock_file is not None:
                 self._lock_file.close()
                 self._lock_file = None
+
+    def _check_log(self) -> None:
+        if self._driver.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            raise StoreError(
+                f"{self.path} lies where SQLite cannot keep a log beside it, as on some network disks: "
+                "choose a directory of a local disk with --state"
+            )
 
     def _check_version(self, *, migrate: bool) -> None:
         with self._engine.connect() as connection:
@@ -209,7 +231,7 @@ def _engine(path: Path) -> Engine:
         dbapi.isolation_level = None  # transactions are begun below, in the open
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=FULL",
+            "synchronous=NORMAL",  # who waits for the disk does so beside the transactions: store/wal.py
             "cache_size=-8192",
             "temp_store=MEMORY",
         ):
@@ -268,9 +290,9 @@ def _keep_ballast(path: Path, size: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def _explained(error: exc.DatabaseError | sqlite3.DatabaseError, path: Path) -> StoreError:
+def _explained(error: exc.DatabaseError | sqlite3.Error | OSError, path: Path) -> StoreError:
     cause = str(error.orig if isinstance(error, exc.DatabaseError) else error)
-    if "disk is full" in cause or "disk I/O" in cause:
+    if isinstance(error, OSError) or "disk is full" in cause or "disk I/O" in cause:
         return StoreError(f"{path} cannot be written ({cause}): free some space on its disk")
     if "not a database" in cause or "malformed" in cause:
         return StoreError(f"{path} is damaged ({cause}): stop the daemon and restore the file from a backup")
