@@ -51,7 +51,7 @@ from holdfast.pipeline.road import Pipeline
 from holdfast.redact import Redactor
 from holdfast.sense.http_probe import Prober
 from holdfast.store import gates, journal
-from holdfast.store.database import BALLAST_BYTES, Database, Due
+from holdfast.store.database import BALLAST_BYTES, Database, Due, Dues
 from holdfast.web.control import ControlDoors, control_app
 from holdfast.web.ingest import IngestDoors, ingest_app
 from holdfast.web.serve import Served, serve_tcp, serve_unix
@@ -316,10 +316,10 @@ class Daemon:
             "mail": self.mailboxes.complaint() or "ok",
         }
 
-    def _decided(self, cursor: int, due: frozenset[Due]) -> None:
+    def _decided(self, cursor: int, due: Dues) -> None:
         # who acts comes first
         if Due.ATTEMPTS in due:
-            self.hands.wake()
+            self.hands.wake(due[Due.ATTEMPTS])
         if Due.MESSAGES in due:
             self.outbox.wake()
         if Due.TIMERS in due:

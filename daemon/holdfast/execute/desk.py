@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from holdfast.execute.connector import Ending
@@ -87,6 +88,14 @@ class Desk:
                 self._lines.setdefault(place, line)[order.id] = order
             else:
                 self._more.add(place)
+
+    def offer(self, orders: Iterable[AttemptOrder]) -> None:
+        """Take attempts that are ready, and see to it that somebody makes them."""
+        with self._changed:
+            for order in orders:
+                self.line_up(order)
+            if self._now:
+                self._changed.notify()
 
     def look(self, after_s: float = 0.0) -> None:
         """Have one of the workers look at what is ready, at once or in a while."""

@@ -80,6 +80,7 @@ class Hands:
         self._looking = threading.Lock()
         self._seen = 0
         self._look_again = 0.0
+        self._started = False
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._work_loop, name=f"hand-{number}", daemon=True)
@@ -89,6 +90,7 @@ class Hands:
     def start(self) -> None:
         """Settle what a crash left, then take what is ready."""
         self.settle()
+        self._started = True
         for thread in self._threads:
             thread.start()
         self.wake()
@@ -104,9 +106,12 @@ class Hands:
             self._desk.take(Job(order, boot, until=self._until(order)))
         return len(left)
 
-    def wake(self) -> None:
-        """Attempts may have become ready."""
-        self._desk.look()
+    def wake(self, ready: Sequence[AttemptOrder] = ()) -> None:
+        """These attempts have become ready, and are on disk; without any, somebody has to look for them."""
+        if ready and self._started:
+            self._desk.offer(ready)
+        else:
+            self._desk.look()
 
     def stop(self, timeout_s: float) -> None:
         """Begin nothing more and wait for what runs; then let go of it: its receipt stays on its host."""

@@ -32,7 +32,7 @@ from holdfast.pipeline import adoption, clockwork, engine_news, faults, messages
 from holdfast.pipeline.intake import Intake, Tail, not_at_hand
 from holdfast.pipeline.work import Identity, Work
 from holdfast.store import correlation, facts, journal
-from holdfast.store.database import Database, Due, Tx, marks
+from holdfast.store.database import Database, Dues, Tx, marks, together
 
 _DECIDE: Final = crash_point("pipeline.decide")
 _QUARANTINE: Final = crash_point("pipeline.quarantine")
@@ -83,7 +83,7 @@ class Pipeline:
         loaded: Loaded,
         identity: Identity,
         *,
-        decided: Callable[[int, frozenset[Due]], None],
+        decided: Callable[[int, Dues], None],
         tail: Tail = not_at_hand,
     ) -> None:
         """`decided` is told each new cursor, after its commit, and what became due with it. The cursor of
@@ -97,7 +97,7 @@ class Pipeline:
         self._intake = Intake(database, tail)
         self._wake = threading.Event()
         self._stopping = False
-        self._due: frozenset[Due] = frozenset()
+        self._due: list[Dues] = []
         self._resting = threading.Event()
         self._thread: threading.Thread | None = None
         self.failed: str | None = None
@@ -169,8 +169,8 @@ class Pipeline:
             self._handle_batch(entries)
             self._intake.took(len(entries), time.monotonic() - begun)
             handled += len(entries)
-            self._decided(self.cursor, self._due)
-            self._due = frozenset()
+            due, self._due = self._due, []
+            self._decided(self.cursor, together(due))
         return handled
 
     def _run(self) -> None:
@@ -216,7 +216,7 @@ class Pipeline:
                 journal.quarantine(tx, entry.seq, reason, entry.received)
                 journal.advance(tx, entry.seq)
                 messages.quarantined(self._work(tx, entry), entry, reason)
-                self._due |= marks(tx)
+                self._due.append(marks(tx))
             self.cursor = self._saved = entry.seq
 
     def _commit(self, entries: Sequence[Entry]) -> None:
@@ -242,7 +242,7 @@ class Pipeline:
             if changed or pen.used:
                 correlation.save(pen.tx, changed)
                 journal.advance(pen.tx, last)
-                self._due |= marks(pen.tx)
+                self._due.append(marks(pen.tx))
         self.cursor = last
         if pen.used:
             self._saved = last

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -48,14 +48,28 @@ class Due(StrEnum):
     TIMERS = "timers"
 
 
-def mark(tx: Tx, due: Due) -> None:
-    """Note that this transaction made something due."""
-    tx.info.setdefault(Due, set()).add(due)
+#: What became due: of each kind, whatever was noted about it.
+Dues = Mapping[Due, Sequence[Any]]
 
 
-def marks(tx: Tx) -> frozenset[Due]:
-    """What was noted since the last call."""
-    return frozenset(tx.info.pop(Due, ()))
+def mark(tx: Tx, due: Due, *about: object) -> None:
+    """Note that this transaction made something due, and what, for who need not look it up then."""
+    tx.info.setdefault(Due, {}).setdefault(due, []).extend(about)
+
+
+def marks(tx: Tx) -> Dues:
+    """What was noted since the last call, or since the transaction began."""
+    found: Dues = tx.info.pop(Due, {})
+    return found
+
+
+def together(dues: Iterable[Dues]) -> Dues:
+    """What became due in several transactions."""
+    found: dict[Due, list[Any]] = {}
+    for one in dues:
+        for due, about in one.items():
+            found.setdefault(due, []).extend(about)
+    return found
 
 
 class Busy(StoreError):
@@ -115,6 +129,7 @@ class Database:
         try:
             try:
                 self._driver.execute("BEGIN IMMEDIATE")
+                marks(self._writer)  # of one that did not come to its end
                 yield self._writer
                 strike(point, "before")
                 self._driver.commit()

@@ -37,10 +37,10 @@ _READY_AFTER: Final = (
     .order_by(_NUMBER)
     .limit(bindparam("limit", type_=Integer))
 )
-_INTEND: Final = (
+_INTEND: Final = Statement(
     update(attempts)
-    .where(attempts.c.id == bindparam("wanted"), attempts.c.state == str(AttemptState.READY))
-    .values(state=str(AttemptState.INTENDED), boot=bindparam("boot"), changed=bindparam("at"))
+    .where(attempts.c.id == given("wanted"), attempts.c.state == fixed(AttemptState.READY))
+    .values(state=fixed(AttemptState.INTENDED), boot=given("to"), changed=given("at"))
 )
 
 
@@ -265,7 +265,7 @@ def results(tx: Tx) -> dict[tuple[str, str], int]:
 
 def order(tx: Tx, wanted: AttemptOrder, *, step: int, number: int, labels: Labels, now: Millis) -> None:
     """Make an attempt ready for the hands."""
-    mark(tx, Due.ATTEMPTS)
+    mark(tx, Due.ATTEMPTS, wanted)
     _MAKE_READY.run(
         tx,
         id=wanted.id,
@@ -305,7 +305,7 @@ def ready_after(tx: Tx, after: int, limit: int) -> tuple[list[AttemptOrder], int
 
 def intend(tx: Tx, attempt: str, boot: str, at: Millis) -> bool:
     """Write down that the world is about to be touched; False when it must not be any more."""
-    return tx.execute(_INTEND, {"wanted": attempt, "boot": boot, "at": at}).rowcount == 1
+    return _INTEND.run(tx, wanted=attempt, to=boot, at=at) == 1
 
 
 def intended(tx: Tx) -> list[tuple[AttemptOrder, str]]:

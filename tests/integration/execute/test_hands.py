@@ -797,3 +797,68 @@ def test_killed_at_any_instant_it_acts_at_most_once_and_knows_what_became_of_it(
     ]
     assert [outcome.kind for outcome in outcomes] == [kind]
     assert count(tmp_path) == ran
+
+
+# -- what is offered ----------------------------------------------------------------------------------
+
+
+def test_whoever_is_told_what_is_ready_does_not_look_for_it(
+    rig: Rig,
+    local: LocalConnector,
+    here: Order,
+    tmp_path: Path,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "ready_after", lambda *_: ([], 0))  # who looks sees nothing
+    hands = rig.start({Connector.LOCAL: local})
+    orders = [here("sh", "-c", COUNT, str(tmp_path), attempt=f"r1/0/{number}") for number in range(3)]
+    rig.ready(*orders)
+    hands.wake(orders)
+    hands.wake(orders[:1])
+    until(lambda: len(rig.journal.entries) == 3, "the outcomes")
+
+    assert count(tmp_path) == 3
+
+
+def test_what_is_offered_and_not_on_disk_is_not_made(
+    rig: Rig, local: LocalConnector, here: Order, tmp_path: Path, until: Until
+) -> None:
+    hands = rig.start({Connector.LOCAL: local})
+    never = here("sh", "-c", COUNT, str(tmp_path))
+    real = here("true", attempt="r2/0/1")
+    hands.wake([never])
+    rig.ready(real)
+    hands.wake([real])
+    until(lambda: rig.journal.entries, "the outcome")
+
+    assert list(rig.journal.outcomes()) == [real.id]
+    assert count(tmp_path) == 0
+
+
+def test_what_is_offered_before_the_start_does_not_overtake_what_the_last_life_left(
+    rig: Rig, here: Order, until: Until
+) -> None:
+    left, new = here("true"), here("true", attempt="r2/0/1")
+    asked, go_on = threading.Event(), threading.Event()
+
+    def status(_: AttemptOrder) -> Ending:
+        asked.set()
+        assert go_on.wait(20)
+        return Ending(OutcomeKind.ENDED, exit_code=0)
+
+    fake = Fake(run=lambda _: Ending(OutcomeKind.ENDED, exit_code=0), status=status)
+    hands = Hands(
+        rig.db, rig.journal.put, {Connector.LOCAL: fake}, lambda: NOW, redact=str, commit=lambda: "c0ffee"
+    )
+    rig.hands.append(hands)
+    rig.intended(left, "boot")
+    rig.ready(new)
+    hands.wake([new])
+    hands.start()
+    assert asked.wait(20)
+    assert rig.state(new) is AttemptState.READY
+    go_on.set()
+    until(lambda: len(rig.journal.entries) == 2, "both outcomes")
+
+    assert list(rig.journal.outcomes()) == [left.id, new.id]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from hypothesis import given, settings
@@ -742,12 +744,58 @@ def test_what_a_loop_comes_back_for_is_not_taken_by_a_thread_that_was_busy(
     journal.append([event("a", 1)])
     assert begun.wait(DEADLINE)
 
-    async def main() -> list[Ack]:
+    async def second() -> list[Ack]:
         future = journal.append_async([event("a", 2)])
-        await asyncio.sleep(0)  # the loop has its turn while the thread is busy
-        await asyncio.sleep(0)
-        go_on.set()
+        asyncio.get_running_loop().call_soon(
+            go_on.set
+        )  # after the loop had its turn, and found the thread busy
         return await asyncio.wait_for(future, DEADLINE)
 
-    assert asyncio.run(main()) == [Ack(2, duplicate=False)]
+    assert asyncio.run(second()) == [Ack(2, duplicate=False)]
     assert committed == [(1, "journal"), (2, "MainThread")]
+
+
+@pytest.mark.parametrize("on_a_loop", [False, True])
+def test_whoever_follows_the_journal_goes_on_while_the_disk_takes_its_time_and_nothing_is_acknowledged(
+    make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch, on_a_loop: bool
+) -> None:
+    commits = Commits()
+    journal = make(on_commit=commits)
+    journal.start()
+    early: list[bool] = []
+    futures: list[Any] = []
+
+    def slow(_: int) -> None:
+        early.append(commits.newest == [1] and not any(future.done() for future in futures))
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+
+    async def main() -> list[Ack]:
+        futures.append(journal.append_async([event("a", 1)]))
+        return await asyncio.wait_for(futures[0], DEADLINE)
+
+    if on_a_loop:
+        acks = asyncio.run(main())
+    else:
+        acks = journal.put([event("a", 1)])
+
+    assert acks == [Ack(1, duplicate=False)]
+    assert early == [True]
+
+
+def test_what_the_disk_does_not_keep_is_not_acknowledged_and_is_a_duplicate_when_it_comes_again(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = make()
+    journal.start()
+    refuse = iter([True])
+
+    def flush(_: int) -> None:
+        if next(refuse, False):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    with pytest.raises(StoreError, match="Input/output"):
+        journal.put([event("a", 1)])
+    assert journal.put([event("a", 1)]) == [Ack(0, duplicate=True)]
+    assert [entry.id for entry in on_disk(database)] == ["1"]

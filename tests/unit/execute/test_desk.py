@@ -184,3 +184,20 @@ def test_of_several_that_line_up_all_but_one_wake_somebody() -> None:
         worker.join(5)
 
     assert sorted(found) == ["0", "1", "2"]
+
+
+def test_what_is_offered_wakes_a_worker_and_is_taken_once() -> None:
+    desk = Desk()
+    came: list[object] = []
+    worker = threading.Thread(target=lambda: came.append(desk.next()))
+    worker.start()
+    desk.offer([job("a").order, job("b").order, job("a").order])
+    worker.join(20)
+    desk.offer([job("a").order])
+
+    assert came == [job("a")]
+    desk.free(job("a"))
+    assert desk.next() == job("b")
+    desk.free(job("b"))
+    desk.close()
+    assert desk.next() is None

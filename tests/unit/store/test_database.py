@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, exc
 from holdfast.effects import crash_point
 from holdfast.errors import StoreError
 from holdfast.store import facts
-from holdfast.store.database import HEAD, Busy, Database, Due, mark, marks
+from holdfast.store.database import HEAD, Busy, Database, Due, mark, marks, together
 from holdfast.store.tables import metadata
 
 
@@ -184,23 +184,6 @@ def test_a_mistake_of_the_code_is_no_matter_of_the_disk(database: Database, poin
 POINT = crash_point("tests.unit.store.database")
 
 
-def synchronous(database: Database) -> int:
-    """What SQLite does at the end of a transaction: 1 leaves it to the next one, 2 waits for the disk."""
-    return int(database._driver.execute("PRAGMA synchronous").fetchone()[0])
-
-
-def test_what_is_derived_does_not_wait_for_the_disk_and_what_comes_after_it_does(tmp_path: Path) -> None:
-    database = Database.open(tmp_path / "x.db")
-    waits = []
-    for derived in (False, True, True, False):
-        with database.begin(POINT, derived=derived) as tx:
-            facts.put(tx, "x", str(derived))
-            waits.append(synchronous(database))
-    database.close()
-
-    assert waits == [2, 1, 1, 2]
-
-
 def test_what_was_derived_survives_the_death_of_the_process(tmp_path: Path) -> None:
     code = (
         "import os,signal,sys; from pathlib import Path; from holdfast.effects import crash_point; "
@@ -257,8 +240,31 @@ def test_a_transaction_remembers_what_it_made_due_until_somebody_asks(tmp_path: 
     with database.begin(POINT) as tx:
         mark(tx, Due.TIMERS)
         mark(tx, Due.TIMERS)
-        mark(tx, Due.ATTEMPTS)
+        mark(tx, Due.ATTEMPTS, "a", "b")
+        mark(tx, Due.ATTEMPTS, "c")
         first, second = marks(tx), marks(tx)
     database.close()
 
-    assert (first, second) == ({Due.TIMERS, Due.ATTEMPTS}, frozenset())
+    assert (first, second) == ({Due.TIMERS: [], Due.ATTEMPTS: ["a", "b", "c"]}, {})
+    assert together([first, second, {Due.ATTEMPTS: ["d"], Due.MESSAGES: []}]) == {
+        Due.TIMERS: [],
+        Due.ATTEMPTS: ["a", "b", "c", "d"],
+        Due.MESSAGES: [],
+    }
+
+
+def test_what_became_due_in_a_transaction_that_failed_is_forgotten(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "x.db")
+
+    def fail() -> None:
+        with database.begin(POINT) as tx:
+            mark(tx, Due.ATTEMPTS, "a")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with database.begin(POINT) as tx:
+        found = marks(tx)
+    database.close()
+
+    assert found == {}
