@@ -774,10 +774,7 @@ def test_whoever_follows_the_journal_goes_on_while_the_disk_takes_its_time_and_n
         futures.append(journal.append_async([event("a", 1)]))
         return await asyncio.wait_for(futures[0], DEADLINE)
 
-    if on_a_loop:
-        acks = asyncio.run(main())
-    else:
-        acks = journal.put([event("a", 1)])
+    acks = asyncio.run(main()) if on_a_loop else journal.put([event("a", 1)])
 
     assert acks == [Ack(1, duplicate=False)]
     assert early == [True]
