@@ -16,7 +16,7 @@ from figures import markdown, number
 
 #: What one event of W1 costs by itself: (test, how often per event, why).
 W1 = (
-    ("test_door[1]", 1.0, "read, checked, made an event, encoded"),
+    ("test_door[1]", 1.0, "parsed, checked, made an event, encoded, answered"),
     ("test_append[8]", 1.0, "on disk, with those that wait on 8 connections"),
     ("test_road[noise-8]", 0.99, "read back, matched, decided, committed"),
     ("test_road[fires-8]", 0.01, "the same for the one in a hundred that fires"),
