@@ -36,6 +36,13 @@ _DEFECTS: Final = (
     sqlite3.ProgrammingError,
 )
 
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",  # who waits for the disk does so beside the transactions: store/wal.py
+    "cache_size=-8192",
+    "temp_store=MEMORY",
+)
+
 #: A transaction. Rooms hand it to the functions of `store` and never look inside.
 Tx = Connection
 
@@ -96,6 +103,7 @@ class Database:
     def open(cls, path: Path, *, lock: bool = True, ballast: int = 0) -> Self:
         """Open and, for the one that locks it, create and migrate. Raises StoreError with the way out."""
         held = _lock(path) if lock else None
+        database: Self | None = None
         try:
             if not lock and not path.exists():
                 raise StoreError(
@@ -107,7 +115,9 @@ class Database:
             if ballast:
                 _keep_ballast(path.with_suffix(".ballast"), ballast)
         except BaseException as error:
-            if held is not None:
+            if database is not None:
+                database.close()
+            elif held is not None:
                 held.close()
             if isinstance(error, exc.DatabaseError):
                 raise _explained(error, path) from error
@@ -244,13 +254,12 @@ def _engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(dbapi: Any, _record: object) -> None:
         dbapi.isolation_level = None  # transactions are begun below, in the open
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=NORMAL",  # who waits for the disk does so beside the transactions: store/wal.py
-            "cache_size=-8192",
-            "temp_store=MEMORY",
-        ):
-            dbapi.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _PRAGMAS:
+                dbapi.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            dbapi.close()
+            raise
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
