@@ -70,7 +70,9 @@ class Exchange(RequestResponseCycle):
         self.response_complete = False
         self._give_up: Callable[[], object] | None = None
 
-    def begin(self, door: Door, transport: asyncio.Transport, default: Sequence[tuple[bytes, bytes]]) -> None:
+    def hand_over(
+        self, door: Door, transport: asyncio.Transport, default: Sequence[tuple[bytes, bytes]]
+    ) -> None:
         """The body is there: hand the request over."""
         self.transport = transport
         self._default = tuple(default)

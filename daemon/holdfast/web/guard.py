@@ -229,7 +229,7 @@ class Guard(HttpToolsProtocol):
         self._rest(busy=not self.cycle.response_complete)
         if isinstance(self.cycle, Exchange) and self.door is not None:
             self._enter(Phase.ANSWER, self.door.patience)
-            self.cycle.begin(self.door, self.transport, self.server_state.default_headers)
+            self.cycle.hand_over(self.door, self.transport, self.server_state.default_headers)
 
     def on_response_complete(self) -> None:
         """The answer is out; the next request may come, or one that waits is taken up."""

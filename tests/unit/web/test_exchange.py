@@ -66,7 +66,7 @@ def begun(*, keep_alive: bool = True) -> tuple[Clerk, Wire, Exchange, list[int]]
 
     exchange = Exchange(scope(), {"a": "b"}, keep_alive, on_response)
     exchange.body += b"{}"
-    exchange.begin(clerk, cast("Any", wire), [(b"date", b"today")])
+    exchange.hand_over(clerk, cast("Any", wire), [(b"date", b"today")])
     return clerk, wire, exchange, over
 
 
