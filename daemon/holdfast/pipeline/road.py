@@ -216,7 +216,8 @@ class Pipeline:
                 journal.quarantine(tx, entry.seq, reason, entry.received)
                 journal.advance(tx, entry.seq)
                 messages.quarantined(self._work(tx, entry), entry, reason)
-                self._due.append(marks(tx))
+                due = marks(tx)
+            self._due.append(due)  # only now: what is rolled back is due to nobody
             self.cursor = self._saved = entry.seq
 
     def _commit(self, entries: Sequence[Entry]) -> None:
@@ -235,6 +236,7 @@ class Pipeline:
     def _decide(self, entries: Sequence[Entry]) -> None:
         events = [_event(entry) for entry in entries if entry.kind is EntryKind.EVENT]
         found = self.engine.match(events)
+        due: Dues = {}
         with contextlib.ExitStack() as open_until_here:
             pen = _Pen(lambda: open_until_here.enter_context(self._db.begin(_DECIDE, derived=True)))
             last = self._handle(entries, zip(events, found, strict=True), pen).seq
@@ -242,7 +244,8 @@ class Pipeline:
             if changed or pen.used:
                 correlation.save(pen.tx, changed)
                 journal.advance(pen.tx, last)
-                self._due.append(marks(pen.tx))
+                due = marks(pen.tx)
+        self._due.append(due)  # only now: what is rolled back is due to nobody
         self.cursor = last
         if pen.used:
             self._saved = last

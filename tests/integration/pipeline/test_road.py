@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
+from holdfast.errors import StoreError
 from holdfast.model.kinds import EntryKind
-from holdfast.model.records import AuthLevel, DeliveryState, IncidentState, OutcomeKind, RunState
+from holdfast.model.records import (
+    AttemptOrder,
+    AuthLevel,
+    DeliveryState,
+    IncidentState,
+    OutcomeKind,
+    RunState,
+)
 from holdfast.model.values import DAY, HOUR, MINUTE, SECOND
 from holdfast.store import incidents, journal, runs
+from holdfast.store.database import Due
 
 if TYPE_CHECKING:
     from conftest import World
@@ -519,3 +529,29 @@ def test_old_entries_leave_the_journal_and_the_incidents_stay(world: World) -> N
     assert [entry.body for entry in entries if entry.received < world.now - 31 * DAY] == [b"not json"]
     assert len(aside) == 1
     assert len(world.incidents()) == 1
+
+
+def test_what_is_not_committed_is_handed_to_nobody_and_what_is_then_is_handed_over_once(world: World) -> None:
+    """SQLite itself refuses the commit, which is the last moment at which a decision can fail."""
+    told: list[Sequence[AttemptOrder]] = []
+    world.pipeline._decided = lambda _, due: told.append(due.get(Due.ATTEMPTS, ()))
+    world.probe(ok=False, times=2)
+    told.clear()
+    world.pipeline.stop(0)
+    world.probe(ok=False)
+    world.pipeline._stopping = False
+
+    def refuse(_: int, what: str | None, *__: object) -> int:
+        return sqlite3.SQLITE_DENY if what == "COMMIT" else sqlite3.SQLITE_OK
+
+    world.db._driver.set_authorizer(refuse)
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            world.pipeline.drain()
+        world.pipeline._use(world.pipeline._loaded)
+    world.db._driver.set_authorizer(None)
+    assert (told, world.ready()) == ([], [])
+    world.pipeline.drain()
+
+    assert told == [world.ready()]
+    assert len(world.ready()) == 1
