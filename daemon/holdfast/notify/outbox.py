@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from holdfast.effects import crash_point, touch
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, StoreError
 from holdfast.model.events import Entry
 from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Delivery, DeliveryState, Message
@@ -165,14 +165,29 @@ class Outbox:
                     self._held.discard(message.id)
 
     def _handle(self, message: Message) -> None:
-        with self._db.begin(TAKE) as tx:
+        with self._db.begin(TAKE, derived=True) as tx:
             if not rows.take(tx, message.id, self._clock()):
                 return
+        if not self._on_disk(message):
+            return
         taken = replace(message, attempt=message.attempt + 1)  # as `take` has just counted it
         order = self._order(taken)
         delivery = self._send(taken, order) if isinstance(order, Order) else order
         _log.info("outbox.delivery", message=taken.id, channel=taken.channel, state=str(delivery.state))
         self._report(taken, delivery)
+
+    def _on_disk(self, message: Message) -> bool:
+        """Wait until the claim is on disk, however long that takes: nobody else takes the message up any
+        more. False at a stop."""
+        while True:
+            try:
+                self._db.sync()
+            except StoreError as error:
+                _log.warning("outbox.unsynced", message=message.id, error=str(error))
+                if self._stopping.wait(_RETRY_S):
+                    return False
+            else:
+                return True
 
     def _send(self, message: Message, order: Order) -> Delivery:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -349,11 +350,14 @@ class FailingDisk:
             raise StoreError("cannot be read")
         return self.db.read()
 
-    def begin(self, point: str) -> AbstractContextManager[Any]:
+    def begin(self, point: str, *, derived: bool = False) -> AbstractContextManager[Any]:
         if self.writes:
             self.writes -= 1
             raise StoreError("the disk is full")
-        return self.db.begin(point)
+        return self.db.begin(point, derived=derived)
+
+    def sync(self) -> None:
+        self.db.sync()
 
 
 def test_a_disk_that_is_full_for_a_moment_delays_a_message_and_does_not_lose_it(
@@ -371,6 +375,28 @@ def test_a_disk_that_is_full_for_a_moment_delays_a_message_and_does_not_lose_it(
     assert house.delivered()["m1"].state is SENT
     assert [line["event"] for line in logs][:2] == ["outbox.unreadable"] * 2
     assert [line["event"] for line in logs].count("outbox.store") == 2
+    assert len(web.bodies) == 1
+
+
+def test_a_disk_that_does_not_keep_the_claim_at_once_delays_a_message_and_does_not_lose_it(
+    house: House, web: Any, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim is committed, and only the wait for the disk fails: nobody else will take the message up."""
+    house.channel("hook", f"json://127.0.0.1:{web.port}")
+    house.queue("m1", "hook")
+    flush, refuse = os.fdatasync, iter([True])
+
+    def refuse_once(file: int) -> None:
+        if next(refuse, False):
+            assert house.states() == {"m1": "sending"}
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        flush(file)
+
+    monkeypatch.setattr(os, "fdatasync", refuse_once)
+    house.outbox().start()
+    until(house.delivered)
+
+    assert house.delivered()["m1"] == Delivery("m1", SENT)
     assert len(web.bodies) == 1
 
 
