@@ -8,6 +8,7 @@ are spared it. Everything else, and whatever is odd, goes the long way.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
@@ -68,6 +69,7 @@ class Exchange(RequestResponseCycle):
         self.disconnected = False
         self.response_started = False
         self.response_complete = False
+        self.until = math.inf
         self._give_up: Callable[[], object] | None = None
 
     def hand_over(
@@ -79,11 +81,12 @@ class Exchange(RequestResponseCycle):
         self._give_up = door.take(cast("Scope", self.scope), self.headers, bytes(self.body), self._say)
 
     def give_up(self) -> bool:
-        """It takes too long: have the door say so. False when it was asked to already."""
+        """It takes too long: have the door say so. False when it was asked to already, or has answered."""
         give_up, self._give_up = self._give_up, None
-        if give_up is not None:
-            give_up()
-        return give_up is not None
+        if give_up is None or self.response_complete:
+            return False
+        give_up()
+        return True
 
     def _say(self, said: Answer) -> None:
         if self.disconnected or self.transport.is_closing():

@@ -136,6 +136,7 @@ class Guard(HttpToolsProtocol):
         self._refused: Answer | None = None
         self._last: Answer | None = None  # said when what came before it has been answered
         self._ended = False  # the client has said all that it will say
+        self._quick: Exchange | None = None  # the newest that came the short way; others may be behind it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Enter the crowd, or be told that there is no room."""
@@ -209,12 +210,12 @@ class Guard(HttpToolsProtocol):
         if headers is None:
             return False
         keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
-        self.cycle = Exchange(scope, headers, keep_alive, self.on_response_complete)
+        self.cycle = self._quick = Exchange(scope, headers, keep_alive, self.on_response_complete)
         return True
 
     def _go_the_long_way(self, exchange: Exchange) -> None:
         """The body did not come with the head: who sends it has something to prove first."""
-        self.cycle = None  # type: ignore[assignment]  # as uvicorn itself has it before the first request
+        self.cycle = self._quick = None  # type: ignore[assignment]  # as uvicorn has it before the first
         super().on_headers_complete()
         if exchange.body:
             self.on_body(bytes(exchange.body))
@@ -229,6 +230,7 @@ class Guard(HttpToolsProtocol):
         self._rest(busy=not self.cycle.response_complete)
         if isinstance(self.cycle, Exchange) and self.door is not None:
             self._enter(Phase.ANSWER, self.door.patience)
+            self.cycle.until = self.deadline
             self.cycle.hand_over(self.door, self.transport, self.server_state.default_headers)
 
     def on_response_complete(self) -> None:
@@ -255,7 +257,7 @@ class Guard(HttpToolsProtocol):
 
     def expire(self) -> None:
         """The phase took too long."""
-        if self.phase is Phase.ANSWER and isinstance(self.cycle, Exchange) and self.cycle.give_up():
+        if self.phase is Phase.ANSWER and self._quick is not None and self._quick.give_up():
             self._enter(Phase.ANSWER, self.crowd.limits.grace)
         elif self.phase in (Phase.ANSWER, Phase.CLOSING):
             self.transport.abort()
@@ -275,6 +277,8 @@ class Guard(HttpToolsProtocol):
     def _rest(self, *, busy: bool) -> None:
         limits = self.crowd.limits
         self._enter(*((Phase.ANSWER, limits.answer) if busy else (Phase.IDLE, limits.idle)))
+        if busy and self._quick is not None and not self._quick.response_complete:
+            self.deadline = min(self.deadline, self._quick.until)  # what came behind it may not extend it
 
     def _enter(self, phase: Phase, seconds: float) -> None:
         if self.phase is not Phase.CLOSING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -447,6 +448,25 @@ def test_a_commit_that_does_not_come_is_not_waited_for_for_ever(
         response = client.post("/events?source=open", json={"id": 1, "type": "x"})
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+
+
+def test_a_request_behind_one_that_waits_takes_no_patience_from_it(
+    open_door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "COMMIT_WITHIN", 0.1)
+
+    async def never(entries: Sequence[Entry]) -> list[Ack]:
+        await asyncio.Event().wait()
+        return []
+
+    opened = open_door(append=never)
+    event = b"POST /events?source=open HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    event += b'Content-Length: 12\r\n\r\n{"type":"x"}'
+    with socket.create_connection(("127.0.0.1", opened.port), timeout=DEADLINE) as client:
+        client.sendall(event + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        said = b"".join(iter(lambda: client.recv(65_536), b""))
+
+    assert [part[:3] for part in said.split(b"HTTP/1.1 ")[1:]] == [b"503", b"200"]
 
 
 @pytest.mark.parametrize(
