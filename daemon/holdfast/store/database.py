@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -165,6 +166,7 @@ class Database:
         try:
             self._wal.sync()
         except (OSError, sqlite3.Error) as error:
+            self._release_ballast(error)
             raise _explained(error, self.path) from error
 
     def when_free(self, act: Callable[[], object]) -> None:
@@ -238,8 +240,10 @@ class Database:
             config.attributes["connection"] = tx
             command.upgrade(config, "head")
 
-    def _release_ballast(self, error: exc.DatabaseError | sqlite3.DatabaseError) -> None:
-        if "disk is full" in str(error):
+    def _release_ballast(self, error: Exception) -> None:
+        # some disks take what is written, and find no room for it only when it is waited for
+        full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+        if full or "disk is full" in str(error):
             self.path.with_suffix(".ballast").unlink(missing_ok=True)
 
 

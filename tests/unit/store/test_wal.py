@@ -29,13 +29,14 @@ class Disk:
     def __init__(self) -> None:
         self.flushed: list[str] = []
         self.refuses = 0
+        self.why = errno.EIO
         self.at: Callable[[], None] = lambda: None
 
     def __call__(self, file: int) -> None:
         self.at()
         if self.refuses:
             self.refuses -= 1
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise OSError(self.why, os.strerror(self.why))
         DATASYNC(file)
         self.flushed.append(str(Path(f"/proc/self/fd/{file}").readlink()))
 
@@ -206,6 +207,20 @@ def test_after_the_disk_refused_the_database_itself_has_what_is_promised_then(
     after.close()
 
     assert found == ("there", "there")
+
+
+def test_a_disk_that_is_found_full_only_when_it_is_waited_for_gets_the_ballast_too(
+    tmp_path: Path, disk: Disk
+) -> None:
+    database = Database.open(tmp_path / "x.db", ballast=1 << 20)
+    disk.refuses, disk.why = 1, errno.ENOSPC
+    with pytest.raises(StoreError, match="free some space"):
+        put(database, "a")
+    kept = (tmp_path / "x.ballast").exists()
+    put(database, "b")
+    database.close()
+
+    assert not kept
 
 
 def test_a_log_that_cannot_be_emptied_promises_nothing(database: Database, disk: Disk) -> None:
