@@ -51,8 +51,8 @@ class Hands:
 
     Before an attempt its intent is committed; after it an OUTCOME entry goes to `put`, whose id is
     the attempt's, so that the journal takes the first and only the first. Whatever a crash leaves
-    without an outcome is settled by asking its host. `may_start` is asked right before an intent
-    (the kill switch); attempts that it holds back stay ready.
+    without an outcome is settled by asking its host. `may_start` is asked before a host is
+    reached, and right before an intent (the kill switch); attempts that it holds back stay ready.
     """
 
     def __init__(
@@ -197,6 +197,8 @@ class Hands:
 
     def _begin(self, job: Job) -> Job | None:
         """Make an attempt that is ready. None when it must not be made (any more)."""
+        if self._held_back():
+            return None
         order = job.order
         connector = self._connectors[order.step.connector]
         try:
@@ -223,11 +225,17 @@ class Hands:
             return begun
         return replace(begun, ending=ending)
 
+    def _held_back(self) -> bool:
+        """Whether nothing may begin now; what does not stays ready, and the next look has to see it again."""
+        held = self._stopping.is_set() or not self._may_start()
+        if held:
+            self._look_again = 0.0
+        return held
+
     def _intend(self, job: Job, boot: str) -> Job | None:
         """Commit the intent; the job as begun. None when it must not begin."""
         order = job.order
-        if self._stopping.is_set() or not self._may_start():
-            self._look_again = 0.0  # it stays ready: the next look has to see it again
+        if self._held_back():
             return None
         with self._db.begin(INTEND) as tx:
             intended = runs.intend(tx, order.id, boot, self._clock())

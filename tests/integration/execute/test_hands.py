@@ -436,6 +436,28 @@ def test_the_switch_is_asked_right_before_the_intent(rig: Rig, order: Order, unt
     assert rig.state(order("x")) is AttemptState.READY
 
 
+def test_while_nothing_may_start_no_host_is_even_reached_for_what_is_offered(
+    rig: Rig, order: Order, until: Until
+) -> None:
+    reached: list[bool] = []
+
+    def boot() -> str:
+        reached.append(rig.may_start)
+        return "b/m"
+
+    hands = rig.start({Connector.SSH: Fake(lambda _: Ending(OutcomeKind.ENDED, 0), boot=boot)})
+    orders = [order("x", attempt=f"r1/0/{number}") for number in range(3)]
+    rig.may_start = False
+    rig.ready(*orders)
+    hands.wake(orders)
+    until(lambda: not hands._desk._busy, "the refusals")
+    rig.may_start = True
+    hands.wake()
+    until(lambda: len(rig.journal.entries) == 3, "the outcomes")
+
+    assert reached == [True] * 3
+
+
 def test_what_the_switch_held_up_at_the_last_moment_is_seen_again_once_it_may(
     rig: Rig, order: Order, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
