@@ -191,3 +191,23 @@ def test_an_address_with_a_slash_too_many_leads_nowhere_else(door, path: bytes) 
 
     assert answers(said) == [404]
     assert b"evil.example" not in said
+
+
+def test_whoever_does_not_take_its_answers_is_told_no_more_until_it_does(door, until) -> None:
+    async def tell(act) -> None:
+        act()
+
+    with socket.create_connection(("127.0.0.1", door.port), timeout=DEADLINE) as client:
+        assert until(lambda: len(door.served._server.crowd) == 1)
+        (guard,) = door.served._server.crowd._members
+        door.loop.run(tell(guard.pause_writing))
+        client.sendall(whole("1"))
+        assert until(lambda: ids(door) == ["1"])
+        door.loop.run(tell(lambda: None))  # whatever its commit led to has been done by now
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(1)
+        client.settimeout(DEADLINE)
+        door.loop.run(tell(guard.resume_writing))
+
+        assert answers(client.recv(65_536)) == [202]
