@@ -211,3 +211,26 @@ def test_whoever_does_not_take_its_answers_is_told_no_more_until_it_does(door, u
         door.loop.run(tell(guard.resume_writing))
 
         assert answers(client.recv(65_536)) == [202]
+
+
+@pytest.mark.parametrize("missing", [1, 10, 21, 22, 23, 60])
+def test_a_request_in_two_parts_is_the_same_wherever_it_is_cut(door, until, missing: int) -> None:
+    request = whole("1")
+    with socket.create_connection(("127.0.0.1", door.port), timeout=DEADLINE) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(request[:-missing])
+        assert until(lambda: any(one.url for one in door.served._server.crowd._members if one.headers))
+        client.sendall(request[-missing:])
+
+        assert answers(client.recv(65_536)) == [202]
+    assert ids(door) == ["1"]
+
+
+def test_an_older_client_is_hung_up_on_whatever_it_asks_for(door) -> None:
+    request = whole("1").replace(b"1.1\r\n", b"1.0\r\nConnection: keep-alive\r\n", 1)
+    with socket.create_connection(("127.0.0.1", door.port), timeout=DEADLINE) as client:
+        client.sendall(request)
+        said = b"".join(iter(lambda: client.recv(65_536), b""))
+
+    assert answers(said) == [202]
+    assert b"\r\nconnection: close\r\n" in said
