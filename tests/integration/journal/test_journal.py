@@ -796,3 +796,54 @@ def test_what_the_disk_does_not_keep_is_not_acknowledged_and_is_a_duplicate_when
         journal.put([event("a", 1)])
     assert journal.put([event("a", 1)]) == [Ack(0, duplicate=True)]
     assert [entry.id for entry in on_disk(database)] == ["1"]
+
+
+def test_a_loop_that_was_at_it_some_time_ago_is_left_alone(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "AT_IT", -1.0)
+    by: list[str] = []
+    journal = make(on_commit=lambda _: by.append(threading.current_thread().name))
+    journal.start()
+
+    async def main() -> None:
+        await journal.append_async([event("a", 1)])
+        await asyncio.to_thread(journal.put, [event("a", 2)])
+
+    asyncio.run(main())
+
+    assert by == ["MainThread", "journal"]
+
+
+def test_what_goes_along_with_a_loop_that_has_ended_is_not_waited_for(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PROMISED", 3600.0)
+    monkeypatch.setattr(writer, "AT_IT", 3600.0)
+    journal = make()
+    journal.start()
+
+    async def main() -> None:
+        await journal.append_async([event("a", 1)])
+
+    asyncio.run(main())
+
+    assert journal.append([event("a", 2)]).result(DEADLINE) == [Ack(2, duplicate=False)]
+
+
+def test_what_a_loop_would_have_come_back_for_is_written_though_it_has_ended(
+    database: Database, make: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PROMISED", 3600.0)
+    commits = Commits()
+    journal = make(on_commit=commits)
+    journal.start()
+
+    async def main() -> None:
+        journal.append_async([event("a", 1)])
+        await asyncio.to_thread(until, lambda: bool(database._freed))
+
+    with HeldDisk(database):
+        asyncio.run(main())
+
+    assert commits.wait_for(1)

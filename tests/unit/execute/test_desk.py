@@ -189,7 +189,7 @@ def test_of_several_that_line_up_all_but_one_wake_somebody() -> None:
 def test_what_is_offered_wakes_a_worker_and_is_taken_once() -> None:
     desk = Desk()
     came: list[object] = []
-    worker = threading.Thread(target=lambda: came.append(desk.next()))
+    worker = threading.Thread(target=lambda: came.append(desk.next()), daemon=True)
     worker.start()
     desk.offer([job("a").order, job("b").order, job("a").order])
     worker.join(20)
