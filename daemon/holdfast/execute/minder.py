@@ -41,8 +41,8 @@ _PRUNE_EACH: Final = 100
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 _NOTHING: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _IGNORED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-#: What python or we ignore and a command must not.
-_DEFAULTS: Final = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ)
+#: What python or we ignore, or who started the daemon in the background did, and a command must not.
+_DEFAULTS: Final = (*_IGNORED, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Minder:

@@ -9,6 +9,9 @@ from typing import Final
 
 #: No event waits longer for its decision than about this, in seconds, as long as others send little.
 TARGET: Final = 0.5
+#: Nor do more events wait than this, by the same measure: while they are in memory still, a decision about
+#: them costs half of what it does once they have to be read back.
+MOST: Final = 10_000
 #: So many undecided events of a source are always taken, and any number that comes when it has none.
 LITTLE: Final = 50
 #: For so long the speed of the decisions is remembered, in seconds during which there was work.
@@ -34,7 +37,8 @@ class Pace:
     not thread-safe.
 
     Times are seconds of a clock that never goes back. A decision takes as long as it takes; what
-    would wait longer than `TARGET` is admitted from sources only that have less than an equal share.
+    would wait longer than `TARGET`, or with more than `MOST`, is admitted from sources only that have less
+    than an equal share.
     """
 
     def __init__(self) -> None:
@@ -61,9 +65,11 @@ class Pace:
     def admits(self, source: str, count: int, now: float) -> bool:
         """Whether so many more events of a source may wait for their decision."""
         own = self._sources.get(source, 0)
-        if not own or own + count <= LITTLE or self.wait(now, count) <= TARGET:
+        if not own or own + count <= LITTLE:
             return True
-        return own + count <= self.rate * TARGET / len(self._sources)
+        if self._total + count <= MOST and self.wait(now, count) <= TARGET:
+            return True
+        return own + count <= min(MOST, self.rate * TARGET) / len(self._sources)
 
     def accept(self, source: str, count: int) -> None:
         """They wait for their commit, and then for their decision."""

@@ -184,6 +184,23 @@ def test_a_command_ignores_no_signal(rig: Rig, order: Order, name: str) -> None:
     assert ending.exit_code == 128 + signal.Signals[f"SIG{name}"]
 
 
+@pytest.fixture
+def in_the_background() -> Iterator[None]:
+    """As a shell starts what is to run in the background."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("in_the_background")
+@pytest.mark.parametrize("name", ["INT", "QUIT"])
+def test_a_command_ignores_no_signal_that_the_daemon_was_told_to(rig: Rig, order: Order, name: str) -> None:
+    ending = rig.run(order("sh", "-c", f"kill -s {name} $$; echo survived"))
+
+    assert ending.exit_code == 128 + signal.Signals[f"SIG{name}"]
+
+
 def test_a_command_leads_a_session_of_its_own_with_nothing_open(rig: Rig, order: Order) -> None:
     script = (
         'set -- $(sed "s/.*) //" /proc/$$/stat); [ $3 = $$ ] && [ $4 = $$ ] && echo alone; '

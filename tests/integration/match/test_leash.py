@@ -353,7 +353,8 @@ def test_closing_at_a_bad_moment_leaves_no_process_and_no_thread(
 
 
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
 sys.path.append(sys.argv[1])
 import threading
 import cases

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.journal.pace import LITTLE, TARGET, Pace
+from holdfast.journal.pace import LITTLE, MOST, TARGET, Pace
 
 
 class Road:
@@ -138,6 +138,19 @@ def test_sources_share_what_may_wait() -> None:
 
     assert max(waiting.values()) - min(waiting.values()) <= 1
     assert len(road.pace) <= road.pace.rate * TARGET
+
+
+def test_no_more_wait_than_is_kept_in_memory_however_fast_the_decisions_are() -> None:
+    road, most = Road(100_000), 0
+    for _ in range(2_000):
+        while road.send("noisy", 500):
+            pass
+        most = max(most, len(road.pace))
+        road.decide(0.001)
+
+    assert road.pace.rate == pytest.approx(100_000, rel=0.01)
+    assert MOST - 500 < most <= MOST
+    assert road.send("quiet", 500)
 
 
 def test_what_the_last_life_left_counts() -> None:
