@@ -55,6 +55,11 @@ def _of_stream(number: int, rules: int, chance: random.Random) -> Event:
     return {"id": number, "host": host, "type": kind, "value": chance.randrange(101)}
 
 
+def calmed(events: Sequence[Event]) -> list[Event]:
+    """The same events, none of which is worth an alarm."""
+    return [{**event, "value": min(event["value"], 90)} for event in events]
+
+
 def hostile(count: int, first: int = 0) -> list[Event]:
     """Events that are counted per host, each of 100,000 hosts in turn, with names that nobody would like."""
     return [
@@ -85,10 +90,14 @@ def singles(port: int, events: Sequence[Event]) -> list[bytes]:
 
 
 def batch(root: Path, args: argparse.Namespace) -> Result:
-    """Batches of 500: acknowledged events a second, and how far the pipeline is behind meanwhile."""
+    """Batches of 500: acknowledged events a second, and how far the pipeline is behind meanwhile.
+
+    With `--calm` nothing fires: the near misses remain.
+    """
     repository.write(root / "config", "W1", args.rules, root / "fired.log")
     with daemon.running(root / "config", root / "state") as running:
-        requests = batches(running.port, stream(args.events, args.rules))
+        events = stream(args.events, args.rules)
+        requests = batches(running.port, calmed(events) if args.calm else events)
         lags = [0]
 
         def look(_: sender.Sent) -> None:
@@ -197,10 +206,9 @@ def rules(root: Path, args: argparse.Namespace) -> Result:
     repository.write(root / "config", "W1", args.rules, log, one_type=args.one_type)
     with daemon.running(root / "config", root / "state") as running:
         events = stream(args.events, args.rules)
-        for event in events:
-            if args.one_type:
-                event["type"] = "alarm_0"
-            event["value"] = min(event["value"], 90)  # what a firing costs is measured elsewhere
+        if args.one_type:
+            events = [{**event, "type": "alarm_0"} for event in events]
+        events = calmed(events)  # what a firing costs is measured elsewhere
         # a thousand rules of one type take milliseconds for an event: who sends more than is decided is shed
         requests = batches(running.port, events, FEW if args.one_type else BATCH)
         at_once = 1 if args.one_type else len(requests)
@@ -212,6 +220,16 @@ def rules(root: Path, args: argparse.Namespace) -> Result:
         return {"cpu_us": used / args.events * 1e6, "start_s": running.up}
 
 
+def idle(root: Path, args: argparse.Namespace) -> Result:
+    """Percent of one core while nothing comes in, by the scheduler's own clock."""
+    repository.write(root / "config", "W4", args.rules, root / "fired.log")
+    with daemon.running(root / "config", root / "state") as running:
+        time.sleep(2)  # until what a start leaves behind is done
+        before, begun = running.ran(), time.perf_counter()
+        time.sleep(args.seconds)
+        return {"cpu_pct": (running.ran() - before) / (time.perf_counter() - begun) * 100}
+
+
 WORKLOADS: dict[str, Callable[[Path, argparse.Namespace], Result]] = {
     "batch": batch,
     "latency": latency,
@@ -219,16 +237,19 @@ WORKLOADS: dict[str, Callable[[Path, argparse.Namespace], Result]] = {
     "kill": kill,
     "memory": memory,
     "rules": rules,
+    "idle": idle,
 }
 #: Events of a full run and of a quick one.
 EVENTS = {
     "batch": (200_000, 40_000),
-    "latency": (20_000, 6_000),
+    "latency": (60_000, 6_000),
     "decide": (20_000, 3_000),
     "kill": (5_000, 500),
     "memory": (1_000_000, 100_000),
     "rules": (20_000, 5_000),
+    "idle": (0, 0),
 }
+IDLE = (20.0, 3.0)
 
 
 def _insistent(port: int, requests: list[bytes]) -> None:
@@ -275,9 +296,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2_000.0, help="events a second of `latency`")
     parser.add_argument("--limits", action="store_true", help="`decide`: the built-in limits as they are")
     parser.add_argument("--one-type", action="store_true", help="`rules`: each rule looks at each event")
+    parser.add_argument("--calm", action="store_true", help="`batch`: no event fires")
+    parser.add_argument("--seconds", type=float, help="`idle`: how long nothing comes in")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     args.events = args.events or EVENTS[args.workload][args.quick]
+    args.seconds = args.seconds or IDLE[args.quick]
     return args
 
 

@@ -65,8 +65,8 @@ def _w2() -> list[Job]:
             "W2",
             "harness",
             {
-                OURS: ("peer_holdfast", "W2", "--count", "67"),
-                ALERTMANAGER: ("alertmanager", "W2", "--count", "67"),
+                OURS: ("peer_holdfast", "W2", "--count", "200"),
+                ALERTMANAGER: ("alertmanager", "W2", "--count", "200"),
             },
             [Show(f"W2 event to local action, {key}", "ms", (key,), f"<= {aim}") for key, aim in shown],
             quick=("--count", "30"),
@@ -82,7 +82,7 @@ def _w2() -> list[Job]:
         Job(
             "W2 over SSH",
             "harness",
-            {OURS: ("peer_holdfast_ssh", "W2", "--count", "67")},
+            {OURS: ("peer_holdfast_ssh", "W2", "--count", "200")},
             [
                 Show("W2 event to action over warm SSH, p50", "ms", ("p50",), "<= 12"),
                 Show("W2 event to action over warm SSH, p99", "ms", ("p99",)),
@@ -122,7 +122,7 @@ def _other_peers() -> list[Job]:
             [
                 Show("W4 start to first action, 100 rules", "s", ("start_s",), "<= 1.5"),
                 Show("W4 idle PSS of all processes", "MB", ("idle_pss",), "<= 150"),
-                Show("W4 idle CPU", "%", ("idle_cpu_pct",), "<= 1"),
+                Show("W4 idle CPU, in ticks", "%", ("idle_cpu_pct",), "<= 1"),
             ],
         ),
         Job(
@@ -184,6 +184,17 @@ def _ours() -> list[Job]:
             ],
         ),
         Job(
+            "batches of 500, none fires",
+            "drive",
+            {OURS: ("batch", "--calm")},
+            [
+                Show("batches of 500, none fires: acknowledged", "events/s", ("eps",), higher_is_better=True),
+                Show(
+                    "batches of 500, none fires: decided", "events/s", ("decided_eps",), higher_is_better=True
+                ),
+            ],
+        ),
+        Job(
             "202 at 2,000 events/s",
             "drive",
             {OURS: ("latency",)},
@@ -192,6 +203,12 @@ def _ours() -> list[Job]:
                 Show("202 at 2,000 events/s, open loop, p99", "ms", ("p99",), "<= 10"),
                 Show("202 at 2,000 events/s, open loop, p99.9", "ms", ("p999",)),
             ],
+        ),
+        Job(
+            "idle, 100 rules",
+            "drive",
+            {OURS: ("idle", "--rules", "100")},
+            [Show("idle CPU, by the scheduler's clock", "%", ("cpu_pct",), "<= 1")],
         ),
         Job(
             "memory",
