@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -66,7 +67,8 @@ def send(
     look_every: float = 0.02,
 ) -> Sent:
     """Send every request once. `per_second` makes it an open loop; `look` is called now and then."""
-    idle = [_connect(port) for _ in range(min(connections, len(requests)))]
+    # each has its turn: a server that takes care of itself closes connections that say nothing for long
+    idle = deque(_connect(port) for _ in range(min(connections, len(requests))))
     busy: dict[int, _Line] = {}
     sent = Sent(time.perf_counter())
     following, next_look = 0, sent.begun
@@ -74,7 +76,7 @@ def send(
         while (idle and following < len(requests)) or busy:
             now = time.perf_counter()
             while idle and following < len(requests) and _due(sent, following, per_second, now) <= now:
-                line = idle.pop()
+                line = idle.popleft()
                 line.place, line.due, line.buffer = following, _due(sent, following, per_second, now), b""
                 following += 1
                 if _give(line, requests[line.place]):

@@ -10,6 +10,8 @@ import pytest
 import sender
 
 SEEN: Counter[bytes] = Counter()
+#: How many requests came over each connection.
+USED: Counter[int] = Counter()
 
 
 class Door(BaseHTTPRequestHandler):
@@ -21,6 +23,7 @@ class Door(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         SEEN[body] += 1
+        USED[self.client_address[1]] += 1
         status = int(body)
         if not status:
             self.close_connection = True
@@ -36,6 +39,7 @@ class Door(BaseHTTPRequestHandler):
 @pytest.fixture
 def port() -> Iterator[int]:
     SEEN.clear()
+    USED.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -64,6 +68,13 @@ def test_an_open_loop_keeps_its_pace(port: int) -> None:
     sent = sender.send(port, requests(port, *[b"202"] * 51), connections=2, per_second=500.0)
 
     assert sent.wall >= 50 / 500
+
+
+def test_in_an_open_loop_each_connection_has_its_turn(port: int) -> None:
+    sender.send(port, requests(port, *[b"202"] * 80), connections=8, per_second=500.0)
+
+    assert len(USED) == 8
+    assert min(USED.values()) > 3  # as a rule ten: one whose answer is late misses a turn
 
 
 def test_in_an_open_loop_who_has_to_wait_was_due_before(port: int) -> None:
