@@ -1,4 +1,4 @@
-"""Acting: the operator's word, over the daemon's control socket."""
+"""Acting: the kill switch, the end of an incident, the config; over the daemon's control socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from holdfast.cli.completion import a_question
+from holdfast.cli.completion import an_incident
 from holdfast.cli.door import (
     BAD_INPUT,
     FAILED,
@@ -20,58 +20,23 @@ from holdfast.cli.door import (
     REFUSED,
     AsJson,
     Command,
-    Config,
-    NotFound,
     Place,
     Refused,
     State,
-    interactive,
-    now,
     place,
     reading,
-    say,
     show,
-    snapshot,
 )
-from holdfast.errors import ConfigError, HoldfastError, InputError
+from holdfast.errors import HoldfastError
+from holdfast.model.records import IncidentState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from holdfast.cli.client import Daemon, Journalled
-    from holdfast.cli.views import QuestionLine, QuestionList
 
 GROUP: Final = "Act"
-APPROVE, DENY = "approve", "deny"
-#: What a reply may amount to when it was taken.
-_TAKEN: Final = frozenset({"accepted", "denied"})
-_ACTS: Final = (OK, FAILED, BAD_INPUT, NOT_FOUND, NO_DAEMON, REFUSED)
-
-Asked = Annotated[
-    str,
-    typer.Argument(metavar="ID", autocompletion=a_question, help="A question, or an incident that has one."),
-]
-Who = Annotated[
-    str | None,
-    typer.Option(
-        "--operator",
-        metavar="NAME",
-        envvar="HOLDFAST_OPERATOR",
-        help="Who answers; needed when there are several.",
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What the daemon made of an answer; `kind` is accepted, denied, or why it was not taken."""
-
-    question: str
-    choice: str
-    operator: str
-    kind: str
-    receipt: str
-    seq: int
+#: How a command of the operator may end.
+ACTS: Final = (OK, FAILED, BAD_INPUT, NOT_FOUND, NO_DAEMON, REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,90 +50,23 @@ class Switched:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """An incident that the operator has ended."""
+
+    incident: str
+    state: str
+    by: str
+    reason: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reloaded:
     """The config that decides now, and the one before."""
 
     commit: str
     previous: str
     changed: bool
-
-
-def approve(
-    ctx: typer.Context,
-    asked: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="ID",
-            show_default=False,
-            autocompletion=a_question,
-            help="A question or an incident; without it, list what waits.",
-        ),
-    ] = None,
-    operator: Who = None,
-    config: Config = None,
-    state: State = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say yes to a question, or list what waits.
-
-    What the question shows starts then, if policies still let it. Without an ID it lists the
-    questions that wait, with the exact commands; if there is just one and you sit at a terminal, it
-    asks. An approval is bound to what you were shown: when that has changed since, nothing runs and
-    a new question comes.
-    """
-    where = place(ctx, config, state)
-    if asked is not None:
-        question = _question(where, asked)
-        _answer(where, question, _yes(question), operator, as_json=as_json)
-        return
-    waiting = _waiting(where)
-    from holdfast.cli.render import lists
-
-    show(waiting, lists.questions(waiting, now()), as_json=as_json)
-    if len(waiting.pending) == 1 and not as_json and interactive():
-        question = waiting.pending[0]
-        choice = _yes(question)
-        if typer.confirm(f"\nAnswer {choice}?"):
-            _answer(where, question, choice, operator, as_json=False)
-        else:
-            say("Nothing was answered.")
-
-
-def deny(
-    ctx: typer.Context,
-    asked: Asked,
-    operator: Who = None,
-    config: Config = None,
-    state: State = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say no to a question.
-
-    Nothing runs, and the incident stays open until it is seen to clear.
-    """
-    where = place(ctx, config, state)
-    _answer(where, _question(where, asked), DENY, operator, as_json=as_json)
-
-
-def answer(
-    ctx: typer.Context,
-    asked: Asked,
-    choice: Annotated[str, typer.Argument(metavar="CHOICE", help="One of the choices of the question.")],
-    operator: Who = None,
-    config: Config = None,
-    state: State = None,
-    as_json: AsJson = False,
-) -> None:
-    """Answer a question with one of its choices.
-
-    Prints the daemon's receipt. Exits with 5 when the answer was not taken, and says why.
-    """
-    where = place(ctx, config, state)
-    question = _question(where, asked)
-    names = [item.name for item in question.choices]
-    if choice not in {*names, DENY}:
-        raise InputError(f"{choice!r} is no choice of {question.id}: answer with {' or '.join(names)}")
-    _answer(where, question, choice, operator, as_json=as_json)
 
 
 def stop_all(
@@ -199,6 +97,45 @@ def resume(
     _switch(place(ctx, state=state), stopped=False, reason=reason, as_json=as_json)
 
 
+def close(
+    ctx: typer.Context,
+    incident: Annotated[
+        str,
+        typer.Argument(metavar="ID", autocompletion=an_incident, help="An incident, or how it begins."),
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = "",
+    state: State = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that an incident is over, whatever is observed.
+
+    For one that no rule will see clear: you mended it by hand, or changed the rule meanwhile. What it
+    holds is released, what it asks is no longer needed, and a run that is still being observed
+    counts for nothing. When a rule fires for it again, it opens again.
+    """
+    from holdfast.cli.client import Daemon
+    from holdfast.cli.views import find_incident
+
+    where = place(ctx, state=state)
+    with reading(where) as tx:
+        found = find_incident(tx, incident)
+    if found.state is not IncidentState.OPEN:
+        raise Refused(f"{found.id} is {found.state} already: `holdfast show {incident}` tells its story")
+    by = _user()
+    done = Daemon(where.socket).close(found.id, by=by, reason=reason)
+    if not done.handled:
+        raise HoldfastError(f"your word is on disk and not decided on yet. {done.what_to_do}")
+    with reading(where) as tx:
+        now_is = find_incident(tx, found.id).state
+    if now_is is IncidentState.OPEN:
+        raise HoldfastError(f"{found.id} is open still: `holdfast show {incident}` tells why")
+    show(
+        Closed(found.id, str(now_is), by, reason, done.seq),
+        (f"{found.id} is {now_is}: {found.title}",),
+        as_json=as_json,
+    )
+
+
 def reload(ctx: typer.Context, state: State = None, as_json: AsJson = False) -> None:
     """Load the config again.
 
@@ -227,11 +164,16 @@ def reload(ctx: typer.Context, state: State = None, as_json: AsJson = False) -> 
 def _switch(where: Place, *, stopped: bool, reason: str, as_json: bool) -> None:
     from holdfast.cli.client import Daemon
 
-    by = os.environ.get("SUDO_USER") or getpass.getuser()
+    by = _user()
     done = Daemon(where.socket).switch(stopped=stopped, by=by, reason=reason)
     if not done.handled:
         raise HoldfastError(f"the switch is on disk and not decided on yet. {done.what_to_do}")
     show(Switched(stopped, by, reason, done.seq), _switched(stopped=stopped), as_json=as_json)
+
+
+def _user() -> str:
+    """Who sits there."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def _switched(*, stopped: bool) -> Iterator[RenderableType]:
@@ -245,91 +187,7 @@ def _switched(*, stopped: bool) -> Iterator[RenderableType]:
         yield hint("`holdfast approve` lists what waits for you.")
 
 
-def _question(where: Place, wanted: str) -> QuestionLine:
-    from holdfast.cli.views import find_question, question_line
-
-    with reading(where) as tx:
-        return question_line(find_question(tx, wanted))
-
-
-def _waiting(where: Place) -> QuestionList:
-    from holdfast.cli.views import question_list
-
-    with reading(where) as tx:
-        return question_list(tx)
-
-
-def _yes(question: QuestionLine) -> str:
-    """The choice that approving means: the one called so, else the only one that runs something."""
-    names = [choice.name for choice in question.choices]
-    if APPROVE in names:
-        return APPROVE
-    running = [choice.name for choice in question.choices if choice.plan is not None]
-    if len(running) == 1:
-        return running[0]
-    raise InputError(
-        f"{question.id} is no question of yes or no: `holdfast answer {question.id} {'|'.join(names)}`"
-    )
-
-
-def _answer(
-    where: Place, question: QuestionLine, choice: str, operator: str | None, *, as_json: bool
-) -> None:
-    from holdfast.cli.client import Daemon
-
-    daemon = Daemon(where.socket)
-    who = operator or _operator(where, daemon)
-    view = _answered(daemon.reply(question.id, choice, who), question, choice, who)
-    show(view, (view.receipt,), as_json=as_json)
-    if view.kind not in _TAKEN:
-        raise typer.Exit(REFUSED)
-
-
-def _answered(done: Journalled, question: QuestionLine, choice: str, who: str) -> Answered:
-    if not done.handled:
-        raise HoldfastError(f"the answer is on disk and not decided on yet. {done.what_to_do}")
-    said = done.result if isinstance(done.result, dict) else {}
-    kind, receipt = said.get("kind"), said.get("receipt")
-    if not isinstance(kind, str) or not isinstance(receipt, str):
-        raise HoldfastError("the daemon gave no receipt: see `holdfast show` for what it made of the answer")
-    if kind == "not-found":
-        raise NotFound(receipt)
-    return Answered(question.id, choice, who, kind, receipt, done.seq)
-
-
-def _operator(where: Place, daemon: Daemon) -> str:
-    """The only operator that there is. Raises InputError when somebody has to choose."""
-    said = daemon.status().get("operators")
-    known = [str(name) for name in said] if isinstance(said, list) else _declared(where)
-    if not known:
-        raise Refused("the config declares no operator: add one to holdfast.yaml, then answer")
-    if len(known) > 1:
-        raise InputError(f"who answers? Say --operator {' or --operator '.join(known)}")
-    return known[0]
-
-
-def _declared(where: Place) -> list[str]:
-    try:
-        return sorted(snapshot(where).operators)
-    except ConfigError as error:
-        raise InputError(
-            f"who answers? Say --operator NAME: the config in {where.config} cannot be read now"
-        ) from error
-
-
 COMMANDS: Final = (
-    Command(
-        "approve",
-        approve,
-        GROUP,
-        ("holdfast.cli.act:Answered", "holdfast.cli.views:QuestionList"),
-        ("holdfast approve", "holdfast approve i41", "holdfast approve g44"),
-        _ACTS,
-    ),
-    Command("deny", deny, GROUP, ("holdfast.cli.act:Answered",), ("holdfast deny i41",), _ACTS),
-    Command(
-        "answer", answer, GROUP, ("holdfast.cli.act:Answered",), ("holdfast answer g44 roll-back",), _ACTS
-    ),
     Command(
         "stop-all",
         stop_all,
@@ -340,6 +198,14 @@ COMMANDS: Final = (
     ),
     Command(
         "resume", resume, GROUP, ("holdfast.cli.act:Switched",), ("holdfast resume",), (OK, FAILED, NO_DAEMON)
+    ),
+    Command(
+        "close",
+        close,
+        GROUP,
+        ("holdfast.cli.act:Closed",),
+        ("holdfast close i41 --reason 'mended by hand'",),
+        ACTS,
     ),
     Command(
         "reload",

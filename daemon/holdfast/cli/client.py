@@ -55,6 +55,10 @@ class Daemon:
         """Throw or release the kill switch."""
         return self._journalled("/switch", _encoded(stopped=stopped, by=by, reason=reason))
 
+    def close(self, incident: str, *, by: str, reason: str) -> Journalled:
+        """Say that an incident is over."""
+        return self._journalled("/close", _encoded(incident=incident, by=by, reason=reason))
+
     def reload(self) -> Json:
         """Load the config again. Raises ConfigRefused with every problem."""
         return self._object("POST", "/reload").get("result")

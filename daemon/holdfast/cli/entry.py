@@ -14,11 +14,17 @@ import typer
 from typer.core import TyperGroup
 
 from holdfast import __version__
-from holdfast.cli import act, daemon, look, setup
+from holdfast.cli import act, answer, daemon, look, setup
 from holdfast.cli.door import CONFIG, FAILED, Command, Place, complain, default_state
 from holdfast.errors import HoldfastError
 
-COMMANDS: Final[tuple[Command, ...]] = (*setup.COMMANDS, *daemon.COMMANDS, *look.COMMANDS, *act.COMMANDS)
+COMMANDS: Final[tuple[Command, ...]] = (
+    *setup.COMMANDS,
+    *daemon.COMMANDS,
+    *look.COMMANDS,
+    *answer.COMMANDS,
+    *act.COMMANDS,
+)
 
 
 class Grouped(TyperGroup):

@@ -105,11 +105,11 @@ def _value(hint: Any) -> str:
 
 def _type(name: str) -> type:
     """The dataclass behind `module:name`; those modules are imported here, so that help need not."""
-    from holdfast.cli import act, client, doctor, reasons, rulebook, setup, standing, story, views
+    from holdfast.cli import act, answer, client, doctor, reasons, rulebook, setup, standing, story, views
 
     modules = {
         module.__name__: module
-        for module in (act, client, doctor, reasons, rulebook, setup, standing, story, views)
+        for module in (act, answer, client, doctor, reasons, rulebook, setup, standing, story, views)
     }
     module, _, kind = name.partition(":")
     found: type = getattr(modules[module], kind)

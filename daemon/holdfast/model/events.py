@@ -100,6 +100,15 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Close:
+    """The operator says that an incident is over, whatever is observed."""
+
+    incident: str
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """The daemon came up; everything journalled before this is older than the start."""
 

@@ -15,5 +15,6 @@ class EntryKind(StrEnum):
     REPLY = "reply"  # body: InboundReply
     CONFIG = "config"  # body: ConfigSwap
     SWITCH = "switch"  # body: Switch, the kill switch
+    CLOSE = "close"  # body: Close, the operator says that an incident is over
     START = "start"  # body: Start, the daemon came up
     ENGINE = "engine"  # body: EngineNews, the matching engine failed, came back or was given up

@@ -9,8 +9,8 @@ import msgspec
 from holdfast.correlate import Cleared, Firing
 from holdfast.memory import incident as memory
 from holdfast.memory.incident import How, Sighting
-from holdfast.model.events import Event
-from holdfast.model.records import GateState, Incident, RunState
+from holdfast.model.events import Close, Event
+from holdfast.model.records import GateState, Incident, IncidentState, RunState
 from holdfast.model.rules import Mode, Quiet, Rule
 from holdfast.model.values import HOUR, Json, Millis, Ref, Severity
 from holdfast.pipeline import actions, holds, messages, outcomes, questions, responses
@@ -77,17 +77,33 @@ def unwatched(work: Work, incident: Incident, rule: str, key: str) -> None:
     work.note(incident.id, "clear", f"rule {rule} was removed", {"rule": rule, "still_firing": left})
     if left:
         return
-    for run in runs.under_way(work.tx, incident.id):
-        if run.state is RunState.VERIFYING:
-            actions.end(work, run, RunState.CANCELLED, "nobody observes any more whether it helped")
     why = f"rule {rule} was removed: nobody observes any more whether the fault is gone"
-    _incident_over(work, memory.clear(work.tx, incident, work.now), why)
+    _over_unseen(work, incident, why)
     messages.stuck(work, incident, why)
+
+
+def on_close(work: Work, close: Close) -> None:
+    """The operator's word ends what no rule sees clear; an incident that is over stays as it is."""
+    incident = incidents.find(work.tx, close.incident)
+    if incident is None or incident.state is not IncidentState.OPEN:
+        return
+    for rule, key, clear in incidents.holders(work.tx, incident.id):
+        if not clear:
+            incidents.clear_firing(work.tx, incident.id, rule, key)
+    _over_unseen(work, incident, f"{close.by} closed it" + (f": {close.reason}" if close.reason else ""))
 
 
 def firing_key(values: tuple[Json, ...]) -> str:
     """The text of a rule's `per` values."""
     return msgspec.json.encode(list(values)).decode()
+
+
+def _over_unseen(work: Work, incident: Incident, why: str) -> None:
+    """An incident is over, and not because it was observed: no run of it was seen to help."""
+    for run in runs.under_way(work.tx, incident.id):
+        if run.state is RunState.VERIFYING:
+            actions.end(work, run, RunState.CANCELLED, "nobody observes any more whether it helped")
+    _incident_over(work, memory.clear(work.tx, incident, work.now), why)
 
 
 def _incident_over(work: Work, incident: Incident, why: str) -> None:

@@ -23,7 +23,7 @@ from holdfast.correlate.signals import NOTHING
 from holdfast.effects import crash_point
 from holdfast.errors import HoldfastError, StoreError
 from holdfast.match.engine import Engine, Findings
-from holdfast.model.events import ConfigSwap, EngineNews, Entry, Event, Start, Switch, Tick
+from holdfast.model.events import Close, ConfigSwap, EngineNews, Entry, Event, Start, Switch, Tick
 from holdfast.model.kinds import EntryKind
 from holdfast.model.records import Delivery, InboundReply, Outcome
 from holdfast.model.snapshot import Snapshot
@@ -309,6 +309,8 @@ class Pipeline:
             replies.on_reply(work, msgspec.json.decode(body, type=InboundReply))
         elif entry.kind is EntryKind.SWITCH:
             clockwork.on_switch(work, msgspec.json.decode(body, type=Switch))
+        elif entry.kind is EntryKind.CLOSE:
+            faults.on_close(work, msgspec.json.decode(body, type=Close))
         elif entry.kind is EntryKind.CONFIG:
             self._on_config(work, msgspec.json.decode(body, type=ConfigSwap))
         elif entry.kind is EntryKind.START:

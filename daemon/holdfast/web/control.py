@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from holdfast.errors import ConfigError
 from holdfast.journal import Ack
-from holdfast.model.events import Entry, Switch
+from holdfast.model.events import Close, Entry, Switch
 from holdfast.model.kinds import EntryKind
 from holdfast.model.records import AuthLevel, InboundReply
 from holdfast.model.snapshot import Snapshot
@@ -73,14 +73,24 @@ class Throw:
     reason: Annotated[str, msgspec.Meta(max_length=MAX_TEXT)] = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Over:
+    """`POST /close`: an incident is over."""
+
+    incident: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
+    reason: Annotated[str, msgspec.Meta(max_length=MAX_TEXT)] = ""
+
+
 def control_app(doors: ControlDoors) -> ASGIApp:
-    """`POST /send /reply /switch /reload`, `GET /status`; each waits for what came of it."""
+    """`POST /send /reply /switch /close /reload`, `GET /status`; each waits for what came of it."""
     control = _Control(doors)
     return Starlette(
         routes=[
             Route("/send", page(control.send), methods=["POST"]),
             Route("/reply", page(control.reply), methods=["POST"]),
             Route("/switch", page(control.switch), methods=["POST"]),
+            Route("/close", page(control.close), methods=["POST"]),
             Route("/reload", page(control.reload), methods=["POST"]),
             Route("/status", page(control.status)),
         ],
@@ -133,6 +143,12 @@ class _Control:
         asked = _decode(await self._body(request), Throw)
         switch = Switch(asked.stopped, asked.by, asked.reason)
         return await self._journal([self._entry(EntryKind.SWITCH, f"switch-{secrets.token_hex(16)}", switch)])
+
+    async def close(self, request: Request) -> Answer:
+        """The operator's word that an incident is over."""
+        asked = _decode(await self._body(request), Over)
+        close = Close(asked.incident, asked.by, asked.reason)
+        return await self._journal([self._entry(EntryKind.CLOSE, f"close-{secrets.token_hex(16)}", close)])
 
     async def reload(self, _: Request) -> Answer:
         """The config, loaded again; every problem of it when it cannot take over."""

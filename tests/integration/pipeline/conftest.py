@@ -13,7 +13,7 @@ from holdfast.config.load import load_files
 from holdfast.effects import crash_point
 from holdfast.gate.token import code_for, thread_ref
 from holdfast.match.native import NativeEngine
-from holdfast.model.events import ConfigSwap, Entry, Event, Provenance, Start, Switch, Tick
+from holdfast.model.events import Close, ConfigSwap, Entry, Event, Provenance, Start, Switch, Tick
 from holdfast.model.kinds import EntryKind
 from holdfast.model.records import (
     AttemptOrder,
@@ -299,6 +299,9 @@ class World:
 
     def switch(self, *, stopped: bool) -> None:
         self.put(EntryKind.SWITCH, "cli", msgspec.json.encode(Switch(stopped, "me")))
+
+    def close(self, incident: str, reason: str = "") -> None:
+        self.put(EntryKind.CLOSE, "cli", msgspec.json.encode(Close(incident, "me", reason)))
 
     def push(self, files: dict[str, str], commit: str) -> None:
         swap = ConfigSwap(commit, self.snapshot.commit)

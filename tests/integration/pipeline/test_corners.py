@@ -62,6 +62,81 @@ def timer_of(world: World, kind: str) -> list[Timer]:
         return timers.of_kind(tx, kind)
 
 
+# -- the operator's word ----------------------------------------------------------------------------------
+
+
+def test_an_incident_that_the_operator_closes_is_over_and_what_was_asked_is_not_needed(world: World) -> None:
+    to_question(world)
+    (asked,) = world.questions()
+    (incident,) = world.incidents()
+    world.close(incident.id, "mended by hand")
+    late = world.answers(asked, f"roll-back {world.code(asked)}")
+
+    assert world.incidents()[0].state is IncidentState.CLEARED
+    assert "cleared: me closed it: mended by hand" in world.story()
+    assert (world.questions(), late.kind, world.ready()) == ([], "not-needed", [])
+
+
+def test_a_run_that_nobody_saw_help_is_no_success_of_the_operators_word(world: World) -> None:
+    world.probe(ok=False, times=3)
+    world.ends(world.ready()[0])
+    world.close(world.incidents()[0].id)
+    world.pass_time(2 * HOUR)
+
+    assert [run.state for run in world.runs()] == [RunState.CANCELLED]
+    assert world.incidents()[0].state is IncidentState.CLOSED
+
+
+def test_what_a_closed_incident_holds_is_released(make_world: Callable[..., World]) -> None:
+    world = make_world(rules__shop_yaml=HELD)
+    world.probe(ok=False, times=3)
+    world.ends(world.ready()[0])
+    world.close(world.incidents()[0].id)
+
+    assert [order.step.argv for order in world.ready()] == [("maintenance", "off")]
+
+
+def test_a_fault_that_comes_back_opens_what_the_operator_closed(world: World) -> None:
+    world.probe(ok=False, times=3)
+    world.ends(world.ready()[0])
+    world.close(world.incidents()[0].id)
+    world.probe(ok=False, times=1)
+    still = world.incidents()[0].state
+    world.probe(ok=True, times=1)
+    world.probe(ok=False, times=3)
+
+    assert still is IncidentState.CLEARED
+    assert [(found.state, found.reopened) for found in world.incidents()] == [(IncidentState.OPEN, 1)]
+
+
+def test_what_the_operator_closed_is_held_open_by_nothing_of_before(make_world: Callable[..., World]) -> None:
+    lasting = HELD.replace("rule: shop-down", "rule: shop-stays-down").replace("streak: 3", "streak: 5")
+    lasting = lasting.replace(
+        "clears: {event: http.probe, where: {data.ok: true}, streak: 2}", "clears: {after: 6h}"
+    )
+    world = make_world(rules__shop_yaml=f"{HELD}---{lasting}")
+    world.probe(ok=False, times=5)
+    world.close(world.incidents()[0].id)
+    world.probe(ok=True, times=2)
+    world.probe(ok=False, times=3)
+    again = world.incidents()[0].state
+    world.probe(ok=True, times=2)
+
+    assert again is IncidentState.OPEN
+    assert world.incidents()[0].state is IncidentState.CLEARED
+
+
+@pytest.mark.parametrize("name", ["i-of-nobody", ""])
+def test_to_close_what_is_not_open_changes_nothing(world: World, name: str) -> None:
+    world.probe(ok=False, times=3)
+    world.ends(world.ready()[0])
+    world.probe(ok=True, times=2)
+    story = world.story()
+    world.close(name or world.incidents()[0].id)
+
+    assert world.story() == story
+
+
 # -- time -----------------------------------------------------------------------------------------------
 
 

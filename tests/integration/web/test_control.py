@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from holdfast.errors import ConfigError, Overloaded, Problem
-from holdfast.model.events import Event, Switch
+from holdfast.model.events import Close, Event, Switch
 from holdfast.model.kinds import EntryKind
 from holdfast.model.records import AuthLevel, InboundReply
 from holdfast.model.values import Json
@@ -178,6 +178,15 @@ def test_the_kill_switch_is_journalled(door, daemon: Daemon, stopped: bool) -> N
     assert msgspec.json.decode(entry.body, type=Switch) == Switch(stopped, "jo", "deploying")
 
 
+def test_the_end_of_an_incident_is_journalled(door, daemon: Daemon) -> None:
+    response = daemon.client.post("/close", json={"incident": "i41", "by": "jo", "reason": "mended"})
+    (entry,) = door.entries()
+
+    assert response.status_code == 200
+    assert (entry.kind, entry.source) == (EntryKind.CLOSE, "cli")
+    assert msgspec.json.decode(entry.body, type=Close) == Close("i41", "jo", "mended")
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -189,6 +198,8 @@ def test_the_kill_switch_is_journalled(door, daemon: Daemon, stopped: bool) -> N
         ("/switch", b'{"stopped":"yes","by":"jo"}'),
         ("/switch", b'{"stopped":true}'),
         ("/switch", b"[" * 10_000),
+        ("/close", b'{"incident":"","by":"jo"}'),
+        ("/close", b'{"incident":"i41"}'),
         ("/switch", b'{"stopped":true,"by":"\xff"}'),
     ],
 )
