@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -42,6 +42,16 @@ PASSED: Final = 10_000
 COMMIT: Final = "commit"
 
 _EVENTS: Final = msgspec.json.Decoder(Event)
+#: What is neither an event nor about the road itself: how it is read, and what it leads to.
+_OTHERS: Final[Mapping[EntryKind, tuple[msgspec.json.Decoder[Any], Callable[[Work, Any], None]]]] = {
+    EntryKind.TICK: (msgspec.json.Decoder(Tick), clockwork.on_tick),
+    EntryKind.OUTCOME: (msgspec.json.Decoder(Outcome), outcomes.on_outcome),
+    EntryKind.DELIVERY: (msgspec.json.Decoder(Delivery), messages.on_delivery),
+    EntryKind.REPLY: (msgspec.json.Decoder(InboundReply), replies.on_reply),
+    EntryKind.SWITCH: (msgspec.json.Decoder(Switch), clockwork.on_switch),
+    EntryKind.CLOSE: (msgspec.json.Decoder(Close), faults.on_close),
+    EntryKind.ENGINE: (msgspec.json.Decoder(EngineNews), engine_news.on_news),
+}
 
 log = structlog.get_logger(__name__)
 
@@ -298,25 +308,13 @@ class Pipeline:
             self._fresh(work, event, findings, signals.firings)
 
     def _on_entry(self, work: Work, entry: Entry) -> None:
-        body = entry.body
-        if entry.kind is EntryKind.TICK:
-            clockwork.on_tick(work, msgspec.json.decode(body, type=Tick))
-        elif entry.kind is EntryKind.OUTCOME:
-            outcomes.on_outcome(work, msgspec.json.decode(body, type=Outcome))
-        elif entry.kind is EntryKind.DELIVERY:
-            messages.on_delivery(work, msgspec.json.decode(body, type=Delivery))
-        elif entry.kind is EntryKind.REPLY:
-            replies.on_reply(work, msgspec.json.decode(body, type=InboundReply))
-        elif entry.kind is EntryKind.SWITCH:
-            clockwork.on_switch(work, msgspec.json.decode(body, type=Switch))
-        elif entry.kind is EntryKind.CLOSE:
-            faults.on_close(work, msgspec.json.decode(body, type=Close))
-        elif entry.kind is EntryKind.CONFIG:
-            self._on_config(work, msgspec.json.decode(body, type=ConfigSwap))
+        if entry.kind is EntryKind.CONFIG:
+            self._on_config(work, msgspec.json.decode(entry.body, type=ConfigSwap))
         elif entry.kind is EntryKind.START:
-            self._on_start(work, msgspec.json.decode(body, type=Start))
-        elif entry.kind is EntryKind.ENGINE:
-            engine_news.on_news(work, msgspec.json.decode(body, type=EngineNews))
+            self._on_start(work, msgspec.json.decode(entry.body, type=Start))
+        else:
+            read, handle = _OTHERS[entry.kind]
+            handle(work, read.decode(entry.body))
 
     def _on_config(self, work: Work, swap: ConfigSwap) -> None:
         loaded = self._offered.get(swap.commit)

@@ -16,7 +16,7 @@ from holdfast.model.events import Entry
 from holdfast.model.kinds import EntryKind
 from holdfast.model.records import DeliveryState, IncidentState, OutcomeKind, RunState
 from holdfast.model.values import HOUR, MINUTE, SECOND
-from holdfast.pipeline import clockwork
+from holdfast.pipeline import road
 from holdfast.store import facts, holds, journal, runs
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ def test_an_entry_that_breaks_a_rule_of_the_database_is_set_aside(
         runs.insert(work.tx, world.runs()[0], "same")  # type: ignore[attr-defined]
 
     world.probe(ok=False, times=3)
-    monkeypatch.setattr(clockwork, "on_switch", twice)
+    read, _ = road._OTHERS[EntryKind.SWITCH]
+    monkeypatch.setitem(road._OTHERS, EntryKind.SWITCH, (read, twice))  # type: ignore[arg-type]
     world.switch(stopped=True)
     with world.db.read() as tx:
         aside = journal.quarantined(tx, 10)

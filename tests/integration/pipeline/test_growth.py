@@ -156,8 +156,9 @@ def test_an_outcome_costs_the_same_whatever_else_is_under_way_or_over(unlimited:
     flood(unlimited, endings(ordered(unlimited)[SAMPLE : -2 * SAMPLE]))
     over = meter.cost(endings(ordered(unlimited)[-2 * SAMPLE : -SAMPLE]))
 
-    assert early[0] == under_way[0] == over[0]
-    assert max(under_way[1], over[1]) <= early[1] * TOLERANCE
+    for later in (under_way, over):
+        assert later[0] == pytest.approx(early[0], abs=1)  # a batch more or less, as its time has it
+        assert later[1] <= early[1] * TOLERANCE
 
 
 def test_a_question_costs_the_same_whatever_else_is_asked(make_world: Callable[..., World]) -> None:
