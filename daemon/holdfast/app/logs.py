@@ -35,7 +35,7 @@ def configure(redact: Callable[[str], str], *, human: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line and its end in one write
         cache_logger_on_first_use=False,
     )
     # libraries log in their own words, and some of them log URLs with tokens in them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +50,29 @@ def test_a_line_is_one_json_object_with_level_and_time(lines: Callable[[], list[
         "two\nlines",
     )
     assert line["timestamp"].endswith("Z")
+
+
+@pytest.fixture(params=["buffered", "unbuffered"])
+def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Each write to standard error is a datagram here; `PYTHONUNBUFFERED` makes it the unbuffered one."""
+    buffered = request.param == "buffered"
+    reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    raw = writer.makefile("wb", buffering=-1 if buffered else 0)
+    with reader, writer, io.TextIOWrapper(raw, line_buffering=buffered, write_through=not buffered) as stderr:
+        reader.settimeout(10)
+        monkeypatch.setattr(sys, "stderr", stderr)
+        configure(Redactor([SECRET]).text, human=False)
+        monkeypatch.undo()
+        yield reader
+        structlog.reset_defaults()
+
+
+def test_a_line_leaves_with_its_end_so_that_a_kill_runs_no_two_together(pieces: socket.socket) -> None:
+    structlog.get_logger().info("mail.reply")
+    first = pieces.recv(10_000)
+
+    assert msgspec.json.decode(first)["event"] == "mail.reply"
+    assert first.endswith(b"}\n")
 
 
 @pytest.mark.parametrize(
