@@ -284,8 +284,9 @@ class Process:
         return path.read_text(encoding="utf-8", errors="replace")[-6000:] if path.exists() else ""
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        """Every log line of this name."""
-        lines = (self.state / "daemon.log").read_text(encoding="utf-8").splitlines()
+        """Every log line of this name; one whose end is still being written comes with the next look."""
+        whole, _, _ = (self.state / "daemon.log").read_bytes().rpartition(b"\n")
+        lines = whole.decode().splitlines()
         found = [msgspec.json.decode(line) for line in lines if line.startswith("{")]
         return [line for line in found if line.get("event") == event]
 

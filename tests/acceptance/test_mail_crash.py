@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,13 +65,14 @@ def asked(daemon: Process, push_target: str, mail: MailServers) -> Process:
     assert daemon.post({"id": "n7", "type": "lab.fault", "data": {"n": 7}}).status_code == 202
     daemon.until(daemon.questions, "the question")
     daemon.until(lambda: card_of(mail), "the card")
-    daemon.until(lambda: listening(daemon) == 1, "the mailbox to be watched")
+    daemon.until(lambda: listening(daemon) >= 1, "the mailbox to be watched")
     daemon.until(lambda: quiet(daemon), "every delivery to be journalled")
     assert daemon.stop() == 0
     return daemon
 
 
 def listening(daemon: Process) -> int:
+    """How often its mailbox was opened: once in each life, and again where a session was lost."""
     return len(daemon.logged("mail.listening"))
 
 
@@ -112,36 +113,37 @@ def replies(daemon: Process) -> int:
     return sum(entry.kind is EntryKind.REPLY for entry in entries)
 
 
-#: At this start the first entry of the journal is the start itself, and the second the answer.
+#: At this start the first entry of the journal is the start itself, and the second the answer. With each kill
+#: goes how many answers are in the journal then, which tells whether it hit the answer.
 TAKING_IN = [
-    "notify.mailbox.before",
-    "notify.mailbox.after",
-    "journal.append.before:2",
-    "journal.append.after:2",
-    "pipeline.decide.before:2",
-    "pipeline.decide.after:2",
+    ("notify.mailbox.before", 1),
+    ("notify.mailbox.after", 1),
+    ("journal.append.before:2", 0),
+    ("journal.append.after:2", 1),
+    ("pipeline.decide.before:2", 1),
+    ("pipeline.decide.after:2", 1),
 ]
 
 
-@pytest.mark.parametrize("crash_at", TAKING_IN)
+@pytest.mark.parametrize(("crash_at", "journalled"), TAKING_IN)
 def test_an_answer_by_mail_counts_exactly_once_wherever_the_daemon_is_killed(
-    asked: Process, mail: MailServers, crash_at: str, record_property: Callable[[str, object], None]
+    asked: Process, mail: MailServers, crash_at: str, journalled: int
 ) -> None:
     assert asked.start(crash_at=crash_at)
-    asked.until(lambda: listening(asked) == 2, "the mailbox to be watched again")
+    asked.until(lambda: listening(asked) >= 2, "the mailbox to be watched again")
     reply(mail, "approve")
     died = asked.wait_dead()
-    record_property("in the journal at the kill", replies(asked))
+    at_the_kill = replies(asked)
     assert asked.start()
     asked.until(lambda: asked.marks()[7], "the effect that was approved")
     asked.until(lambda: all(run.state.over for run in asked.runs()), "the run to be over")
-    asked.until(lambda: listening(asked) == 3, "the mailbox to be read to its end")
+    asked.until(lambda: listening(asked) >= 3, "the mailbox to be read to its end")
     ended = asked.stop()
     (incident,) = asked.incidents()
     (gate,) = asked.read(lambda tx: gates.of_incident(tx, incident.id))
     answers = [item for item in asked.story(incident.id) if item.kind == "answer"]
 
-    assert died == -9
+    assert (died, at_the_kill) == (-9, journalled)
     assert asked.marks() == {7: 1}
     assert replies(asked) == 1
     assert [answer.kind for answer in asked.read(lambda tx: gates.answers_of(tx, incident.id))] == [
@@ -159,7 +161,7 @@ def test_an_answer_that_came_while_the_daemon_was_down_counts_once(asked: Proces
     asked.until(lambda: all(run.state.over for run in asked.runs()), "the answer to be taken in")
     asked.kill()
     assert asked.start()
-    asked.until(lambda: listening(asked) == 3, "the mailbox to be read to its end")
+    asked.until(lambda: listening(asked) >= 3, "the mailbox to be read to its end")
 
     assert replies(asked) == 1
     assert [run.state for run in asked.runs()] == [RunState.DENIED]
@@ -177,7 +179,7 @@ def test_a_kill_at_the_first_look_into_a_mailbox_loses_no_answer(asked: Process,
     died = asked.wait_dead()
     assert asked.start()
     asked.until(lambda: all(run.state.over for run in asked.runs()), "the answer to be decided on")
-    asked.until(lambda: listening(asked) == 2, "the mailbox to be read to its end")
+    asked.until(lambda: listening(asked) >= 2, "the mailbox to be read to its end")
 
     assert died == -9
     assert replies(asked) == 1
