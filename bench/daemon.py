@@ -62,11 +62,11 @@ class Daemon:
         return total / _TICKS
 
     def ran(self) -> float:
-        """Seconds that its threads have run so far, in nanoseconds that the clock of `cpu` does not see."""
+        """CPU seconds of the threads that are there, by the scheduler's clock, which is finer than `cpu`."""
         total = 0
         for pid in self.processes():
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
                     total += int((task / "schedstat").read_text(encoding="ascii").split()[0])
         return total / 1e9
 

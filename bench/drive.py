@@ -247,9 +247,7 @@ EVENTS = {
     "kill": (5_000, 500),
     "memory": (1_000_000, 100_000),
     "rules": (20_000, 5_000),
-    "idle": (0, 0),
 }
-IDLE = (20.0, 3.0)
 
 
 def _insistent(port: int, requests: list[bytes]) -> None:
@@ -297,11 +295,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--limits", action="store_true", help="`decide`: the built-in limits as they are")
     parser.add_argument("--one-type", action="store_true", help="`rules`: each rule looks at each event")
     parser.add_argument("--calm", action="store_true", help="`batch`: no event fires")
-    parser.add_argument("--seconds", type=float, help="`idle`: how long nothing comes in")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of `idle`")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
-    args.events = args.events or EVENTS[args.workload][args.quick]
-    args.seconds = args.seconds or IDLE[args.quick]
+    args.events = args.events or EVENTS.get(args.workload, (0, 0))[args.quick]
     return args
 
 

@@ -209,6 +209,7 @@ def _ours() -> list[Job]:
             "drive",
             {OURS: ("idle", "--rules", "100")},
             [Show("idle CPU, by the scheduler's clock", "%", ("cpu_pct",), "<= 1")],
+            quick=("--seconds", "3"),
         ),
         Job(
             "memory",

@@ -110,8 +110,9 @@ def close(
     """Say that an incident is over, whatever is observed.
 
     For one that no rule will see clear: you mended it by hand, or changed the rule meanwhile. What it
-    holds is released, what it asks is no longer needed, and a run that is still being observed
-    counts for nothing. When a rule fires for it again, it opens again.
+    holds is released, what it asks is no longer needed, what has not begun does not begin, and a run
+    that nobody saw help counts for nothing. When a rule fires again, it opens again; but while the
+    fault just goes on, a streak does not fire anew: mend it first.
     """
     from holdfast.cli.client import Daemon
     from holdfast.cli.views import find_incident
@@ -122,13 +123,14 @@ def close(
     if found.state is not IncidentState.OPEN:
         raise Refused(f"{found.id} is {found.state} already: `holdfast show {incident}` tells its story")
     by = _user()
-    done = Daemon(where.socket).close(found.id, by=by, reason=reason)
-    if not done.handled:
-        raise HoldfastError(f"your word is on disk and not decided on yet. {done.what_to_do}")
+    done = Daemon(where.socket).close(found.id, by=by, reason=reason).decided("your word")
     with reading(where) as tx:
         now_is = find_incident(tx, found.id).state
     if now_is is IncidentState.OPEN:
-        raise HoldfastError(f"{found.id} is open still: `holdfast show {incident}` tells why")
+        raise HoldfastError(
+            f"{found.id} is open still: it opened again at once (`holdfast show {incident}`), or your word "
+            "could not be handled (`holdfast events --quarantined`)"
+        )
     show(
         Closed(found.id, str(now_is), by, reason, done.seq),
         (f"{found.id} is {now_is}: {found.title}",),
@@ -165,9 +167,7 @@ def _switch(where: Place, *, stopped: bool, reason: str, as_json: bool) -> None:
     from holdfast.cli.client import Daemon
 
     by = _user()
-    done = Daemon(where.socket).switch(stopped=stopped, by=by, reason=reason)
-    if not done.handled:
-        raise HoldfastError(f"the switch is on disk and not decided on yet. {done.what_to_do}")
+    done = Daemon(where.socket).switch(stopped=stopped, by=by, reason=reason).decided("the switch")
     show(Switched(stopped, by, reason, done.seq), _switched(stopped=stopped), as_json=as_json)
 
 

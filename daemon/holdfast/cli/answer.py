@@ -182,9 +182,8 @@ def _answer(
 
 
 def _answered(done: Journalled, question: QuestionLine, choice: str, who: str) -> Answered:
-    if not done.handled:
-        raise HoldfastError(f"the answer is on disk and not decided on yet. {done.what_to_do}")
-    said = done.result if isinstance(done.result, dict) else {}
+    result = done.decided("the answer").result
+    said = result if isinstance(result, dict) else {}
     kind, receipt = said.get("kind"), said.get("receipt")
     if not isinstance(kind, str) or not isinstance(receipt, str):
         raise HoldfastError("the daemon gave no receipt: see `holdfast show` for what it made of the answer")

@@ -36,6 +36,12 @@ class Journalled:
     result: Json = None
     what_to_do: str = ""
 
+    def decided(self, what: str) -> Journalled:
+        """Itself; raises HoldfastError where `what` is not decided on yet."""
+        if not self.handled:
+            raise HoldfastError(f"{what} is on disk and not decided on yet. {self.what_to_do}")
+        return self
+
 
 class Daemon:
     """The daemon behind one control socket."""

@@ -7,20 +7,24 @@ from typing import Final
 import msgspec
 
 from holdfast.correlate import Cleared, Firing
+from holdfast.gate.wording import clean
 from holdfast.memory import incident as memory
 from holdfast.memory.incident import How, Sighting
 from holdfast.model.events import Close, Event
-from holdfast.model.records import GateState, Incident, IncidentState, RunState
+from holdfast.model.records import GateState, Incident, IncidentState, Run, RunState
 from holdfast.model.rules import Mode, Quiet, Rule
 from holdfast.model.values import HOUR, Json, Millis, Ref, Severity
 from holdfast.pipeline import actions, holds, messages, outcomes, questions, responses
 from holdfast.pipeline.scope import Scope, evidence_line
 from holdfast.pipeline.work import Work
 from holdfast.store import gates, incidents, runs, timers
+from holdfast.store.runs import AttemptState
 from holdfast.store.timers import Timer
 
 #: Evidence beyond this is counted, not kept: an incident's size is bounded.
 EVIDENCE_KEPT: Final = 50
+#: Characters of who closed an incident and why; the journal has them all.
+CLOSING_MAX: Final = 600
 
 
 def on_firing(work: Work, firing: Firing) -> None:
@@ -90,7 +94,11 @@ def on_close(work: Work, close: Close) -> None:
     for rule, key, clear in incidents.holders(work.tx, incident.id):
         if not clear:
             incidents.clear_firing(work.tx, incident.id, rule, key)
-    _over_unseen(work, incident, f"{close.by} closed it" + (f": {close.reason}" if close.reason else ""))
+    why = clean(f"{close.by} closed it" + (f": {close.reason}" if close.reason else ""), CLOSING_MAX)
+    for run in runs.under_way(work.tx, incident.id):
+        if run.state is RunState.RUNNING and run.part != actions.UNDO and not _in_flight(work, run):
+            actions.end(work, run, RunState.CANCELLED, why)
+    _over_unseen(work, incident, why)
 
 
 def firing_key(values: tuple[Json, ...]) -> str:
@@ -103,11 +111,16 @@ def _over_unseen(work: Work, incident: Incident, why: str) -> None:
     for run in runs.under_way(work.tx, incident.id):
         if run.state is RunState.VERIFYING:
             actions.end(work, run, RunState.CANCELLED, "nobody observes any more whether it helped")
-    _incident_over(work, memory.clear(work.tx, incident, work.now), why)
+    _incident_over(work, memory.clear(work.tx, incident, work.now), why, observed=False)
 
 
-def _incident_over(work: Work, incident: Incident, why: str) -> None:
-    work.note(incident.id, "cleared", why)
+def _in_flight(work: Work, run: Run) -> bool:
+    """Whether a command of it may be running right now: nobody can take that back."""
+    return any(attempt.state is AttemptState.INTENDED for attempt in runs.attempts_of(work.tx, run.id))
+
+
+def _incident_over(work: Work, incident: Incident, why: str, *, observed: bool = True) -> None:
+    work.note(incident.id, "cleared", why, {"observed": observed})
     for gate in gates.pending(work.tx, incident.id):
         run = None if gate.run is None else runs.find(work.tx, gate.run)
         if questions.about_unknown(gate) or (run is not None and run.part == actions.UNDO):

@@ -66,13 +66,23 @@ def _step_done(work: Work, run: Run) -> None:
     if verify is None:
         actions.end(work, run, RunState.VERIFIED, "done (nothing to observe was declared)")
         return
-    runs.change(work.tx, run.id, work.now, state=RunState.VERIFYING)
     incident = incidents.find(work.tx, run.incident)
-    if incident is not None and incident.state is not IncidentState.OPEN:
+    over = incident is not None and incident.state is not IncidentState.OPEN
+    if over and not _observed(work, run.incident):
+        actions.end(work, run, RunState.CANCELLED, "nobody observes any more whether it helped")
+        return
+    runs.change(work.tx, run.id, work.now, state=RunState.VERIFYING)
+    if over:
         steady(work, run)
         return
     timers.put(work.tx, Timer("verify", run.id, work.now + verify.within))
     work.note(run.incident, "verifying", f"{run.plan.name} ran; now the fault is observed", {"run": run.id})
+
+
+def _observed(work: Work, incident: str) -> bool:
+    """Whether an incident that is over was seen to clear: a word or its rule's removal may have ended it."""
+    told = incidents.story(work.tx, incident, "cleared")
+    return not told or bool(told[-1].data.get("observed", True))
 
 
 def _not_started(work: Work, run: Run, attempt: Attempt, outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ from holdfast.model.events import Tick
 from holdfast.model.kinds import EntryKind
 from holdfast.model.records import GateState, IncidentState, OutcomeKind, RunState
 from holdfast.model.values import HOUR, MINUTE, SECOND
-from holdfast.store import gates, holds, incidents, timers
+from holdfast.store import gates, holds, incidents, runs, timers
 from holdfast.store.timers import Timer
 
 if TYPE_CHECKING:
@@ -85,6 +85,39 @@ def test_a_run_that_nobody_saw_help_is_no_success_of_the_operators_word(world: W
 
     assert [run.state for run in world.runs()] == [RunState.CANCELLED]
     assert world.incidents()[0].state is IncidentState.CLOSED
+
+
+def test_a_command_that_runs_while_its_incident_is_closed_is_no_success_either(world: World) -> None:
+    world.probe(ok=False, times=3)
+    (order,) = world.ready()
+    with world.db.begin(POINT) as tx:
+        assert runs.intend(tx, order.id, "boot-a", world.now)
+    world.close(world.incidents()[0].id, "by\nhand \x1b[31m")
+    running = world.runs()[0].state
+    world.ends(order, intended=False)
+    world.pass_time(2 * HOUR)
+
+    assert (running, world.runs()[0].state) == (RunState.RUNNING, RunState.CANCELLED)
+    assert "cleared: me closed it: by hand [31m" in world.story()
+
+
+def test_what_has_not_begun_when_its_incident_is_closed_does_not_begin(world: World) -> None:
+    world.probe(ok=False, times=3)
+    waited = len(world.ready())
+    world.close(world.incidents()[0].id)
+
+    assert (waited, world.ready()) == (1, [])
+    assert [run.state for run in world.runs()] == [RunState.CANCELLED]
+
+
+def test_a_try_that_is_to_come_does_not_come_once_its_incident_is_closed(world: World) -> None:
+    world.probe(ok=False, times=3)
+    world.ends(world.ready()[0], OutcomeKind.NOT_STARTED)
+    world.close(world.incidents()[0].id)
+    world.pass_time(HOUR)
+
+    assert world.ready() == []
+    assert [run.state for run in world.runs()] == [RunState.CANCELLED]
 
 
 def test_what_a_closed_incident_holds_is_released(make_world: Callable[..., World]) -> None:

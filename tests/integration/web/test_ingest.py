@@ -435,14 +435,16 @@ def test_a_disk_that_fails_acknowledges_nothing(door, client: httpx.Client) -> N
     assert again.json() == {"accepted": 16, "duplicates": 0}
 
 
+async def never(entries: Sequence[Entry]) -> list[Ack]:
+    """A commit that does not come."""
+    await asyncio.Event().wait()
+    return []
+
+
 def test_a_commit_that_does_not_come_is_not_waited_for_for_ever(
     open_door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest, "COMMIT_WITHIN", 0.1)
-
-    async def never(entries: Sequence[Entry]) -> list[Ack]:
-        await asyncio.Event().wait()
-        return []
 
     with open_door(append=never).client() as client:
         response = client.post("/events?source=open", json={"id": 1, "type": "x"})
@@ -454,11 +456,6 @@ def test_a_request_behind_one_that_waits_takes_no_patience_from_it(
     open_door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest, "COMMIT_WITHIN", 0.1)
-
-    async def never(entries: Sequence[Entry]) -> list[Ack]:
-        await asyncio.Event().wait()
-        return []
-
     opened = open_door(append=never)
     event = b"POST /events?source=open HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     event += b'Content-Length: 12\r\n\r\n{"type":"x"}'
