@@ -112,6 +112,8 @@ class Database:
                 )
             database = cls(path, _engine(path), held)
             database._check_log()
+            if lock:
+                database._settle_log()
             database._check_version(migrate=lock)
             if ballast:
                 _keep_ballast(path.with_suffix(".ballast"), ballast)
@@ -120,7 +122,7 @@ class Database:
                 database.close()
             elif held is not None:
                 held.close()
-            if isinstance(error, exc.DatabaseError):
+            if isinstance(error, _REFUSALS):
                 raise _explained(error, path) from error
             raise
         return database
@@ -211,6 +213,14 @@ class Database:
                 f"{self.path} lies where SQLite cannot keep a log beside it, as on some network disks: "
                 "choose a directory of a local disk with --state"
             )
+
+    def _settle_log(self) -> None:
+        """Bring what the last life left in the log into the database, as far as nobody reads.
+
+        The disk may have refused a part of it, and the kernel hold it for written all the same (see
+        `Wal.sync`): whoever only wrote on after it would promise what a loss of power takes away.
+        """
+        self._driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _check_version(self, *, migrate: bool) -> None:
         with self._engine.connect() as connection:

@@ -209,6 +209,45 @@ def test_after_the_disk_refused_the_database_itself_has_what_is_promised_then(
     assert found == ("there", "there")
 
 
+def killed(database: Database, where: Path) -> Path:
+    """The files as a SIGKILL leaves them."""
+    where.mkdir()
+    for name in ("x.db", "x.db-wal"):
+        shutil.copyfile(database.path.with_name(name), where / name)
+    return where / "x.db"
+
+
+def test_what_the_last_life_left_in_a_doubtful_log_is_in_the_database_before_anything_is_promised(
+    database: Database, disk: Disk, tmp_path: Path
+) -> None:
+    disk.refuses = 1
+    with pytest.raises(StoreError):
+        put(database, "doubtful")
+    restarted = Database.open(killed(database, tmp_path / "killed"))
+    alone = tmp_path / "alone.db"
+    shutil.copyfile(restarted.path, alone)
+    restarted.close()
+    after = Database.open(alone)
+    with after.read() as tx:
+        found = facts.get(tx, "doubtful")
+    after.close()
+
+    assert found == "there"
+
+
+def test_a_start_does_not_wait_for_who_is_reading(database: Database, tmp_path: Path) -> None:
+    put(database, "a")
+    path = killed(database, tmp_path / "killed")
+    reader = Database.open(path, lock=False)
+    with reader.read() as tx:
+        facts.get(tx, "a")  # holds the log as it is
+        with ThreadPoolExecutor(1) as pool:
+            restarted = pool.submit(Database.open, path).result(DEADLINE)
+        put(restarted, "b")
+        restarted.close()
+    reader.close()
+
+
 def test_a_disk_that_is_found_full_only_when_it_is_waited_for_gets_the_ballast_too(
     tmp_path: Path, disk: Disk
 ) -> None:
