@@ -61,6 +61,7 @@ REACHING_METHODS = {
 
 #: Where that is allowed, and why it is no effect on the world, or which `touch` it happens inside.
 ALLOWED = {
+    "holdfast.app.ruletests:RuleTests._run": "our own command, on a database that it makes and removes",
     "holdfast.app.supervisor:Supervisor._say": "a datagram to the systemd that started us",
     "holdfast.cli.client:Daemon._request": "the control socket of our own daemon",
     "holdfast.cli.client:_knock": "the same, to tell a dead socket from a live one",

@@ -24,6 +24,7 @@ from holdfast.app.identity import identity
 from holdfast.app.logs import configure
 from holdfast.app.mailboxes import Mailboxes
 from holdfast.app.metrics import readings
+from holdfast.app.ruletests import RuleTests
 from holdfast.app.status import status
 from holdfast.app.supervisor import Supervisor
 from holdfast.app.turns import Turns
@@ -50,6 +51,7 @@ from holdfast.notify.courier import Courier
 from holdfast.notify.outbox import Outbox
 from holdfast.pipeline.road import Pipeline
 from holdfast.redact import Redactor
+from holdfast.ruletest import sent
 from holdfast.sense.http_probe import Prober
 from holdfast.store import gates, journal
 from holdfast.store.database import BALLAST_BYTES, Database, Due, Dues
@@ -90,7 +92,8 @@ class Daemon:
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         self.secrets = Secrets([Path(credentials)] if credentials else [], state / "secrets")
         self._redactor, self._redactor_until = Redactor(), 0.0
-        self.current = Current(settings.config)
+        self.rule_tests = RuleTests(settings.config)
+        self.current = Current(settings.config, self.rule_tests.prove)
         self.database = Database.open(state / DATABASE, ballast=BALLAST_BYTES)
         with self.database.read() as tx:
             now.not_before(journal.last_received(tx))
@@ -195,6 +198,7 @@ class Daemon:
         watcher = Watcher(self.settings.config, lambda: loop.call_soon_threadsafe(self._reload_soon))
         watcher.start()
         up.callback(watcher.stop)
+        up.callback(self.rule_tests.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
@@ -280,8 +284,9 @@ class Daemon:
     async def _take_over(self, snapshot: Snapshot) -> None:
         before = self.snapshot
         loaded = engines.load(snapshot, self.journal.append)
-        # the new engine passes its smoke facts while the old one goes on
+        # the new engine passes its smoke facts, and sees what the tests send, while the old one goes on
         await asyncio.to_thread(loaded.engine.start, engines.PATIENCE)
+        await asyncio.to_thread(loaded.engine.match, sent(snapshot))
         self.pipeline.offer(loaded)
         body = msgspec.json.encode(ConfigSwap(snapshot.commit, before.commit))
         entry = Entry(EntryKind.CONFIG, "config", f"{snapshot.commit}-{now()}", snapshot.commit, body)

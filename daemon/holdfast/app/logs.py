@@ -40,3 +40,13 @@ def configure(redact: Callable[[str], str], *, human: bool) -> None:
     )
     # libraries log in their own words, and some of them log URLs with tokens in them
     logging.basicConfig(level=logging.ERROR, handlers=[logging.NullHandler()])
+
+
+def silence() -> None:
+    """Log nothing: for what takes the road without being the daemon."""
+    structlog.configure(
+        processors=[lambda _logger, _name, event: event],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.ReturnLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )

@@ -78,13 +78,14 @@ def rehearse(
 
 
 def push_hook() -> None:
-    """Check what is being pushed.
+    """Check what is being pushed, and run its tests.
 
     git calls this as the pre-receive hook of the bare repository.
     """
+    from holdfast.cli.ruletests import prove
     from holdfast.config.git import check_push
 
-    said = check_push(sys.stdin, Path(os.environ.get("GIT_DIR", ".")))
+    said = check_push(sys.stdin, Path(os.environ.get("GIT_DIR", ".")), prove)
     say(*said.lines)
     if said.refused:
         raise typer.Exit(BAD_INPUT)

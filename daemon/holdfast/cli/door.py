@@ -38,6 +38,7 @@ EXIT_CODES: Final = {
 
 CONFIG: Final = Path("/etc/holdfast/config")
 STATE: Final = Path("/var/lib/holdfast")
+SITE: Final = "holdfast.yaml"
 #: Output that is not read on a terminal is never wrapped.
 _UNWRAPPED: Final = 4000
 
@@ -107,6 +108,12 @@ def place(ctx: typer.Context, config: Path | None = None, state: Path | None = N
     found = ctx.find_root().obj
     known = found if isinstance(found, Place) else Place()
     return Place(config or known.config, state or known.state, config is not None or known.named)
+
+
+def here(where: Place, directory: Path | None) -> Place:
+    """The config that was named; else the directory that one stands in, where that is one."""
+    standing = Path() if not where.named and Path(SITE).is_file() else where.config
+    return Place(directory or standing, where.state, named=True)
 
 
 def now() -> Millis:

@@ -14,12 +14,13 @@ import typer
 from typer.core import TyperGroup
 
 from holdfast import __version__
-from holdfast.cli import act, answer, daemon, look, setup
+from holdfast.cli import act, answer, daemon, look, ruletests, setup
 from holdfast.cli.door import CONFIG, FAILED, Command, Place, complain, default_state
 from holdfast.errors import HoldfastError
 
 COMMANDS: Final[tuple[Command, ...]] = (
     *setup.COMMANDS,
+    *ruletests.COMMANDS,
     *daemon.COMMANDS,
     *look.COMMANDS,
     *answer.COMMANDS,

@@ -106,10 +106,11 @@ def _value(hint: Any) -> str:
 def _type(name: str) -> type:
     """The dataclass behind `module:name`; those modules are imported here, so that help need not."""
     from holdfast.cli import act, answer, client, doctor, reasons, rulebook, setup, standing, story, views
+    from holdfast.ruletest import suite
 
     modules = {
         module.__name__: module
-        for module in (act, answer, client, doctor, reasons, rulebook, setup, standing, story, views)
+        for module in (act, answer, client, doctor, reasons, rulebook, setup, standing, story, suite, views)
     }
     module, _, kind = name.partition(":")
     found: type = getattr(modules[module], kind)

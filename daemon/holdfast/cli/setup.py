@@ -14,11 +14,13 @@ from holdfast.cli.door import (
     BAD_INPUT,
     FAILED,
     OK,
+    SITE,
     AsJson,
     Command,
     Config,
     Place,
     State,
+    here,
     place,
     reading,
     say,
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from holdfast.cli.doctor import Finding
 
 GROUP: Final = "Set up"
-SITE: Final = "holdfast.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def check(
     from holdfast.cli.words import count
 
     try:
-        loaded = snapshot(Place(config=directory or _here(place(ctx, config))))
+        loaded = snapshot(here(place(ctx, config), directory))
     except ConfigError as error:
         if as_json:
             lines = tuple(
@@ -189,12 +190,6 @@ def _entries(where: Place) -> int:
 
     with reading(where) as tx:
         return journal.head(tx)
-
-
-def _here(where: Place) -> Path:
-    """The directory that one stands in, if it is a config repository and no other was named."""
-    here = Path()
-    return here if not where.named and (here / SITE).is_file() else where.config
 
 
 def _next(target: Path, server: Path | None) -> tuple[str, ...]:

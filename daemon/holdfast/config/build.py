@@ -8,6 +8,7 @@ from holdfast.config.build_actions import build_catalog
 from holdfast.config.build_policies import build_policies
 from holdfast.config.build_rules import build_rules
 from holdfast.config.build_site import build_site
+from holdfast.config.build_tests import build_tests
 from holdfast.config.papers import sort
 from holdfast.config.reader import ReadFile
 from holdfast.errors import ConfigError, Problem
@@ -24,6 +25,7 @@ def build(files: Mapping[str, ReadFile], commit: str, problems: Sequence[Problem
     catalog = build_catalog(papers, site)
     rules = build_rules(papers, site, catalog)
     policies = build_policies(papers, site, catalog)
+    tests = build_tests(papers, site, catalog)
     if papers.problems:
         raise ConfigError(list(dict.fromkeys(papers.problems)))
     return Snapshot(
@@ -38,6 +40,7 @@ def build(files: Mapping[str, ReadFile], commit: str, problems: Sequence[Problem
         actions=catalog.actions,
         playbooks=catalog.playbooks,
         policies=policies,
+        tests=tests,
         listen=site.listen,
         engine=site.engine,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from holdfast.config.git import MAIN, head, is_server, load_commit
@@ -14,9 +15,14 @@ from holdfast.model.snapshot import Snapshot
 class Current:
     """The last good snapshot of a directory, or of main of a bare repository."""
 
-    def __init__(self, source: Path) -> None:
-        """Load the first snapshot. Raises ConfigError: there is no earlier one to keep."""
+    def __init__(self, source: Path, prove: Callable[[Snapshot], object] = lambda _: None) -> None:
+        """Load the first snapshot. Raises ConfigError: there is no earlier one to keep.
+
+        `prove` tries each later one out before it counts, and raises ConfigError where it is no good; the
+        first one has no rival, and a start in need waits for nothing.
+        """
         self._source = source
+        self._prove = prove
         self._turn = threading.Lock()
         self._snapshot = self._load(None)
 
@@ -31,8 +37,11 @@ class Current:
         Raises ConfigError with every problem; the last good snapshot then stays.
         """
         with self._turn:
-            self._snapshot = self._load(self._snapshot)
-            return self._snapshot
+            found = self._load(self._snapshot)
+            if found is not self._snapshot:
+                self._prove(found)
+            self._snapshot = found
+            return found
 
     def _load(self, last: Snapshot | None) -> Snapshot:
         if not is_server(self._source):

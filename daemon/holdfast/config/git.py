@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -100,10 +100,11 @@ def load_commit(repo: Path, commit: str, quarantine: Mapping[str, str] | None = 
     return load_files(files_at(repo, commit, quarantine), commit)
 
 
-def check_push(lines: Iterable[str], repo: Path) -> PushAnswer:
+def check_push(lines: Iterable[str], repo: Path, prove: Callable[[Snapshot], object]) -> PushAnswer:
     """Judge a push by the lines `old new ref` that git gives to a pre-receive hook.
 
-    Only main is read. A push that would delete it, or that could not be loaded, is refused as a whole.
+    Only main is read. A push that would delete it, that could not be loaded, or that `prove` refuses by
+    raising ConfigError, is refused as a whole.
     """
     updates = [line.split() for line in lines if line.strip()]
     if len(updates) > _MOST_REFS or any(len(update) != 3 for update in updates):
@@ -119,16 +120,17 @@ def check_push(lines: Iterable[str], repo: Path) -> PushAnswer:
             refused = True
             said.append(f"holdfast: {MAIN} cannot be deleted, Holdfast runs it (push a commit that reverts)")
         else:
-            good, words = _judge(repo, new)
+            good, words = _judge(repo, new, prove)
             refused = refused or not good
             said += words
     return PushAnswer(refused, tuple(said))
 
 
-def _judge(repo: Path, commit: str) -> tuple[bool, list[str]]:
+def _judge(repo: Path, commit: str, prove: Callable[[Snapshot], object]) -> tuple[bool, list[str]]:
     quarantine = {name: os.environ[name] for name in _QUARANTINE if name in os.environ}
     try:
         snapshot = load_commit(repo, commit, quarantine)
+        prove(snapshot)
     except ConfigError as error:
         shown = [str(problem) for problem in error.problems[:_MOST_LINES]]
         count = len(error.problems)
@@ -145,6 +147,7 @@ def _judge(repo: Path, commit: str) -> tuple[bool, list[str]]:
             ("actions", snapshot.actions),
             ("playbooks", snapshot.playbooks),
             ("policies", snapshot.policies),
+            ("tests", snapshot.tests),
         )
     )
     return True, [f"holdfast: {commit[:12]} is good: {counted}"]

@@ -25,7 +25,7 @@ _LINKED: Final = "a link to a folder is not followed (put the files here)"
 
 
 def counts(name: str) -> bool:
-    """Whether a path of the repository is read: holdfast.yaml, and YAML files under rules/ and policies/.
+    """Whether a path of the repository is read: holdfast.yaml, and YAML files under rules/ and its like.
 
     `.yml` counts as well, so that it is refused instead of overlooked; hidden files and what editors
     leave behind do not.

@@ -18,6 +18,7 @@ ALL: Final = "*"
 FOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "rules": ("rule", "playbook", "action"),
     "policies": ("policy",),
+    "tests": ("test",),
 }
 _KINDS: Final = tuple(kind for kinds in FOLDERS.values() for kind in kinds)
 #: Keys that nothing else in a document depends on: without a wrong one, the rest can be checked all the same.

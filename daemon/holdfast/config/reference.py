@@ -55,6 +55,7 @@ _PLACE: Final[Mapping[str, str]] = {
     "action": "Under `rules/`.",
     "playbook": "Under `rules/`.",
     "policy": "Under `policies/`.",
+    "test": "Under `tests/`.",
 }
 _HEAD: Final = """# Config reference
 
@@ -62,9 +63,9 @@ Written from `schemas/` by `python -m holdfast.config.reference docs/reference/c
 when it is out of date. Editors complete and check a file with the first line
 `# yaml-language-server: $schema=PATH/rule.schema.json`, where PATH leads to that folder.
 
-A document declares one thing, and its first key says which. Only `holdfast.yaml`, `rules/**/*.yaml` and
-`policies/**/*.yaml` are read; deleting a file deletes what it declared. `holdfast check` shows every
-mistake of every file at once.
+A document declares one thing, and its first key says which. Only `holdfast.yaml`, `rules/**/*.yaml`,
+`policies/**/*.yaml` and `tests/**/*.yaml` are read; deleting a file deletes what it declared.
+`holdfast check` shows every mistake of every file at once, and `holdfast test` runs the tests.
 
 - **YAML** is the strict 1.2 core: `22:00`, `2026-01-01`, `yes` and `1_000` are text; numbers with a
   leading zero, anchors, tags, merge keys and keys that stand twice are refused.

@@ -22,7 +22,7 @@ from referencing.jsonschema import DRAFT202012
 from holdfast.errors import HoldfastError
 
 #: The kinds of documents and where they stand, in the order in which people meet them.
-KINDS: Final = ("holdfast", "rule", "action", "playbook", "policy")
+KINDS: Final = ("holdfast", "rule", "action", "playbook", "policy", "test")
 PARTS: Final = "parts"
 _PACKAGED: Final = Path(__file__).parents[1] / "_schemas"
 _CHECKOUT: Final = Path(__file__).parents[3] / "schemas"

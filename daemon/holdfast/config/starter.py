@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from holdfast.config.papers import FOLDERS, SITE
+from holdfast.config.papers import SITE
 from holdfast.errors import HoldfastError
 
 _SITE: Final = Path(__file__).with_name("starter.yaml")
+_TESTS: Final = Path(__file__).with_name("starter_tests.yaml")
+#: What is read beside the code; the tests cannot be: in a checkout that folder holds those of the code.
+_FOLDERS: Final = ("rules", "policies")
 _PACKAGED: Final = Path(__file__).parents[1] / "_starter"
 _CHECKOUT: Final = Path(__file__).parents[3]
 
@@ -38,6 +41,7 @@ def _write(path: Path, content: bytes) -> Path:
 def _files() -> Iterator[tuple[str, bytes]]:
     yield SITE, _SITE.read_bytes()
     root = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
-    for folder in FOLDERS:
+    for folder in _FOLDERS:
         for path in sorted((root / folder).rglob("*.yaml")):
             yield path.relative_to(root).as_posix(), path.read_bytes()
+    yield "tests/shop.yaml", _TESTS.read_bytes()

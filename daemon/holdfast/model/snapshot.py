@@ -9,6 +9,7 @@ from enum import StrEnum
 from holdfast.model.actions import Action, Host, Playbook, Service
 from holdfast.model.policies import Policy
 from holdfast.model.rules import Rule
+from holdfast.model.ruletests import RuleTest
 from holdfast.model.values import SECOND, Millis, Scalar, Secret, Severity, Trust
 
 
@@ -152,5 +153,6 @@ class Snapshot:
     actions: Mapping[str, Action] = field(default_factory=dict)
     playbooks: Mapping[str, Playbook] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    tests: Mapping[str, RuleTest] = field(default_factory=dict)
     listen: Listen = Listen()
     engine: EngineKind = EngineKind.DURABLE

@@ -20,7 +20,7 @@ from pathlib import Path
 from holdfast.config.git import check_push
 
 assert sys.argv[1:] == ["push-hook"], sys.argv
-answer = check_push(sys.stdin, Path.cwd())
+answer = check_push(sys.stdin, Path.cwd(), lambda _: None)
 print("\\n".join(answer.lines))
 sys.exit(answer.refused)
 """

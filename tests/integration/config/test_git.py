@@ -13,12 +13,16 @@ from holdfast.errors import ConfigError, HoldfastError
 ZERO = "0" * 40
 
 
+def fine(_: object) -> None:
+    """Every config proves itself."""
+
+
 def test_a_good_push_is_taken_and_said_to_be_good(work: Work, server: Path) -> None:
     commit = work.commit()
 
     assert work.push() == (
         True,
-        [f"holdfast: {commit[:12]} is good: 1 rules, 3 actions, 0 playbooks, 3 policies"],
+        [f"holdfast: {commit[:12]} is good: 1 rules, 3 actions, 0 playbooks, 3 policies, 4 tests"],
     )
     assert head(server) == commit
     assert load_commit(server, commit).commit == commit
@@ -68,13 +72,13 @@ def test_a_commit_that_is_there_is_judged_without_a_hook(work: Work, server: Pat
     bad = work.commit(rules__x="rule: x\n")
     work.push("main:refs/heads/idea")
 
-    refused = check_push([f"{good} {bad} refs/heads/main\n"], server)
+    refused = check_push([f"{good} {bad} refs/heads/main\n"], server, fine)
 
-    assert check_push([f"{bad} {good} refs/heads/main\n"], server).refused is False
+    assert check_push([f"{bad} {good} refs/heads/main\n"], server, fine).refused is False
     assert refused.refused
     assert refused.lines[-1] == "holdfast: refused, 4 problems; what runs stays"
     assert (
-        check_push([f"{good} {'1' * 40} refs/heads/main\n"], server)
+        check_push([f"{good} {'1' * 40} refs/heads/main\n"], server, fine)
         .lines[0]
         .startswith("holdfast: refused: git ls-tree")
     )
@@ -88,7 +92,7 @@ def test_main_cannot_be_deleted(work: Work, server: Path) -> None:
 
     assert not taken
     assert head(server) == commit
-    assert check_push([f"{commit} {ZERO} refs/heads/main\n"], server).lines == (
+    assert check_push([f"{commit} {ZERO} refs/heads/main\n"], server, fine).lines == (
         "holdfast: main cannot be deleted, Holdfast runs it (push a commit that reverts)",
     )
 
@@ -143,6 +147,7 @@ def test_only_files_that_count_are_taken_from_a_commit(work: Work, server: Path)
         "rules/deep/er/x.yaml",
         "policies/envelopes.yaml",
         "policies/guards.yaml",
+        "tests/shop.yaml",
     }
     assert files_at(server, commit)["rules/shop.yaml"] == (work.directory / "rules/shop.yaml").read_bytes()
 
@@ -189,9 +194,9 @@ def test_a_hostile_file_name_is_one_line(work: Work, server: Path) -> None:
 def test_too_many_branches_at_once_are_refused(server: Path) -> None:
     lines = [f"{ZERO} {'1' * 40} refs/heads/b{number}" for number in range(101)]
 
-    assert check_push(lines, server).refused
-    assert check_push(["one two"], server).refused
-    assert not check_push([], server).refused
+    assert check_push(lines, server, fine).refused
+    assert check_push(["one two"], server, fine).refused
+    assert not check_push([], server, fine).refused
 
 
 @pytest.mark.parametrize("commit", ["main", "--help", "HEAD", "abc", "", ZERO[:-1] + "g"])

@@ -16,7 +16,7 @@ def test_the_starter_pack_loads_without_problems(tmp_path: Path) -> None:
 
     assert [path.is_file() for path in written] == [True] * len(written)
     assert {path.relative_to(tmp_path / "new" / "config").parts[0] for path in written} == {
-        "holdfast.yaml", "rules", "policies",
+        "holdfast.yaml", "rules", "policies", "tests",
     }  # fmt: skip
     assert set(found.rules) == {"shop-down"}
     assert {"restart-unit", "roll-back-release"} <= set(found.actions)
