@@ -135,7 +135,7 @@ def test_going_back_by_force_is_taken_and_leaves_a_trace(work: Work, server: Pat
 def test_only_files_that_count_are_taken_from_a_commit(work: Work, server: Path) -> None:
     (work.directory / "README.md").write_text("hello")
     (work.directory / "rules/notes.txt").write_text("hello")
-    commit = work.commit(tests__x="anything: [\n", rules__deep__er__x="")
+    commit = work.commit(docs__x="anything: [\n", rules__deep__er__x="")
     work.push()
 
     names = set(files_at(server, commit))
