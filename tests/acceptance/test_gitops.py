@@ -11,7 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+
+from holdfast.errors import Problem
+from holdfast.model.records import RunState
 
 if TYPE_CHECKING:
     from conftest import Process
@@ -24,6 +28,17 @@ when: {e: {event: lab.beat, where: {data.ok: false}, streak: 3}}
 incident: {type: lab, severity: error, title: "thrice", key: [subject]}
 clears: {event: lab.beat, where: {data.ok: true}}
 per: [subject]
+"""
+
+MARK = """
+test: a-fault-leaves-a-mark
+doc: Each fault runs its command once, without a word.
+script:
+  - event: {source: lab, type: lab.fault, data: {n: 1}}
+  - expect:
+      fired: [fault]
+      incidents: [{type: lab, title: fault 1}]
+      runs: [{do: leave-a-mark, at: [local], verdict: allow, state: verified}]
 """
 
 GIT = {
@@ -111,7 +126,7 @@ def decides_by(daemon: Process, commit: str) -> Callable[[], bool]:
 def remote_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
     """What the hook said, without git's own words."""
     lines = [line.removeprefix("remote: ").rstrip() for line in done.stderr.splitlines()]
-    return [line for line in lines if line.startswith(("rules/", "policies/", "holdfast"))]
+    return [line for line in lines if line.startswith(("rules/", "policies/", "tests/", "holdfast"))]
 
 
 def test_a_server_that_nothing_was_pushed_to_says_how_to_push(clone: Clone, daemon: Process) -> None:
@@ -171,6 +186,42 @@ def test_a_bad_push_is_refused_with_the_lines_of_check_and_the_old_commit_decide
     assert daemon.status()["commit"] == first
     assert daemon.status()["config_problem"] is None
     assert {item.commit for item in daemon.story(daemon.incidents()[0].id)} == {first}
+
+
+def test_a_push_that_fails_its_own_test_is_refused_and_one_that_passes_is_taken(
+    clone: Clone, daemon: Process
+) -> None:
+    clone.write("tests/lab.yaml", MARK)
+    first = pushed(clone)
+    assert daemon.start()
+    rule = daemon.lab_files()["rules/lab.yaml"]
+    clone.write("rules/lab.yaml", rule.replace("mode: auto", "mode: suggest"))
+    clone.commit()
+    refused = clone.push()
+    tested = daemon.run("test", str(clone.directory), "--json")
+    daemon.send(fault(1))
+    daemon.until(lambda: daemon.marks()[1], "the effect under the old rule")
+    clone.write("tests/lab.yaml", MARK.replace("verdict: allow, state: verified", "verdict: human"))
+    second = pushed(clone)
+    daemon.until(decides_by(daemon, second), "the pushed commit to take over")
+    daemon.send(fault(2))
+    [report] = msgspec.json.decode(tested.stdout)["tests"]
+    problems = sorted(str(Problem(**problem)) for problem in report["problems"])
+
+    assert refused.returncode != 0
+    assert tested.returncode == 1
+    assert problems == [
+        f"tests/lab.yaml:6:5: script[1].expect.runs[0].{wrong}, in test a-fault-leaves-a-mark"
+        for wrong in (
+            "state: it is `asking` (expected `verified`)",
+            "verdict: it is `human` (expected `allow`)",
+        )
+    ]
+    assert remote_lines(refused)[:-1] == problems
+    assert remote_lines(refused)[-1] == f"holdfast: refused, {len(problems)} problems; what runs stays"
+    assert {item.commit for item in daemon.story(daemon.incidents()[-1].id)} == {first}
+    assert [run.state for run in daemon.runs()] == [RunState.ASKING, RunState.VERIFIED]
+    assert daemon.marks() == {1: 1}
 
 
 def test_a_branch_that_is_not_main_and_a_deleted_main_change_nothing(clone: Clone, daemon: Process) -> None:
@@ -243,6 +294,39 @@ def test_a_broken_file_leaves_the_last_good_config_and_is_said_everywhere(edited
     assert told["config_problem"].splitlines()[0] in reload.stderr
     assert edited.get("/readyz").status_code == 200
     assert edited.status()["commit"] == before
+
+
+def test_an_edit_that_fails_a_test_leaves_the_last_good_config_and_is_said(edited: Process) -> None:
+    edited.write("tests/lab.yaml", MARK)
+    before = edited.status()["commit"]
+    edited.until(lambda: edited.status()["commit"] != before, "the test to be taken")
+    good = edited.status()["commit"]
+    edited.write("rules/lab.yaml", edited.lab_files()["rules/lab.yaml"].replace('"fault', '"a fault'))
+    edited.until(lambda: edited.status()["config_problem"], "the problem to be known")
+    problem = edited.status()["config_problem"]
+    reload = edited.run("reload")
+    edited.send(fault(1))
+    edited.write("tests/lab.yaml", MARK.replace("title: fault 1", "title: a fault 1"))
+    edited.until(lambda: edited.status()["config_problem"] is None, "the repair to be seen")
+    edited.send(fault(2))
+
+    assert problem.startswith("tests/lab.yaml:6:5: script[1].expect.incidents[0].title: it is `a fault 1`")
+    assert reload.returncode == 2
+    assert problem in reload.stderr
+    assert [incident.title for incident in edited.incidents()] == ["a fault 2", "fault 1"]
+    assert edited.status()["commit"] != good
+    assert edited.get("/readyz").status_code == 200
+
+
+def test_a_start_waits_for_no_test(daemon: Process, push_target: str) -> None:
+    """At a start there is nothing else that could decide."""
+    daemon.lab(push_target, {"tests/lab.yaml": MARK.replace("fault 1", "fault 2")})
+    assert daemon.run("test").returncode == 1
+    assert daemon.start()
+    daemon.send(fault(1))
+
+    assert [incident.title for incident in daemon.incidents()] == ["fault 1"]
+    assert daemon.status()["config_problem"] is None
 
 
 def test_a_deleted_file_takes_its_rule_with_it(edited: Process) -> None:

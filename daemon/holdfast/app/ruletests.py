@@ -95,7 +95,7 @@ class RuleTests:
                 said, complaint = process.communicate(timeout=self._patience)
             except subprocess.TimeoutExpired as error:
                 process.kill()
-                raise _refusal(f"the rule tests take more than {self._patience:.0f} s") from error
+                raise _refusal(f"the rule tests take more than {self._patience:g} s") from error
             finally:
                 with self._lock:
                     self._process = None

@@ -14,6 +14,7 @@ from holdfast.config.reference import render
 from holdfast.config.schemas import KINDS
 from holdfast.config.shape import check
 from holdfast.config.starter import init
+from holdfast.ruletest import run
 
 REPOSITORY = Path(__file__).parents[3]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -68,6 +69,21 @@ def test_the_rules_of_the_how_to_load_beside_the_starter_pack(tmp_path: Path) ->
     found = load_files(files, "docs")
 
     assert {"shop-stale", "shop-stale-while-quiet", "shop-slow"} <= set(found.rules)
+
+
+def test_the_stories_of_the_how_to_and_the_starter_pack_end_as_they_say(tmp_path: Path) -> None:
+    init(tmp_path)
+    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in tmp_path.rglob("*.yaml")}
+    page = REPOSITORY / "docs" / "how-to" / "test-your-rules.md"
+    told = examples(page)
+    for line, body in told:
+        files[f"tests/example{line}.yaml"] = body.encode()
+
+    report = run(load_files(files, "docs"))
+
+    assert [str(problem) for problem in report.problems] == []
+    assert len(report.tests) == len(told) + 4
+    assert report.untested == ()
 
 
 def test_the_reference_is_what_the_schemas_say() -> None:
