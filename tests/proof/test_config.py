@@ -101,8 +101,9 @@ def told(error: ConfigError) -> None:
 
 def test_repositories(tally: Callable[[str], Tally]) -> None:
     def parse(text: str) -> bool:
-        kind = "policies" if text.lstrip().startswith("policy") else "rules"
-        name = "holdfast.yaml" if text.lstrip().startswith("format") else f"{kind}/x.yaml"
+        first = text.lstrip().partition(":")[0]
+        folders = {"format": "holdfast.yaml", "policy": "policies/x.yaml", "test": "tests/x.yaml"}
+        name = folders.get(first, "rules/x.yaml")
         try:
             found = load_files({**files(), name: text.encode()}, "c")
         except ConfigError as error:
