@@ -51,6 +51,7 @@ class Summary:
     actions: int
     playbooks: int
     policies: dict[str, int]
+    tests: int
     sources: int
     hosts: int
     services: int
@@ -84,6 +85,7 @@ def summary(snapshot: Snapshot) -> Summary:
         actions=len(snapshot.actions),
         playbooks=len(snapshot.playbooks),
         policies={name: number for name, number in found.items() if number},
+        tests=len(snapshot.tests),
         sources=len(snapshot.sources),
         hosts=len(snapshot.hosts),
         services=len(snapshot.services),

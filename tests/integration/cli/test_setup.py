@@ -45,6 +45,7 @@ def test_what_init_writes_is_valid(holdfast: Any, config: Path) -> None:
 
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith("valid  config dir-")
+    assert "tests     4 (`holdfast test` plays them)" in shown.out
 
 
 def test_init_says_what_it_wrote_and_what_to_do_next(holdfast: Any, tmp_path: Path) -> None:
@@ -72,6 +73,7 @@ def test_a_valid_config_is_counted(holdfast: Any, config: Path) -> None:
     found = holdfast("check", str(config), "--json").json
 
     assert found["valid"] is True
+    assert found["tests"] == 4
     assert found["commit"].startswith("dir-")
     assert [found[key] for key in ("rules", "hosts", "services", "operators")] == [1, 1, 1, 1]
     assert found["modes"] == {"auto": 1}

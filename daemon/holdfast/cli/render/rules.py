@@ -39,6 +39,7 @@ def summary(view: Summary) -> Iterator[RenderableType]:
             ("rules", f"{view.rules}{f' ({modes})' if modes else ''}"),
             ("actions", f"{view.actions}, {count(view.playbooks, 'playbook')}"),
             ("policies", f"{sum(view.policies.values())}{f' ({policies})' if policies else ''}"),
+            ("tests", f"{view.tests}{' (`holdfast test` plays them)' if view.tests else ''}"),
             ("estate", f"{count(view.hosts, 'host')}, {count(view.services, 'service')}"),
             ("sources", str(view.sources)),
             ("people", f"{count(view.operators, 'operator')}, {count(view.channels, 'channel')}"),
