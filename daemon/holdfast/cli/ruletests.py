@@ -23,7 +23,7 @@ from holdfast.cli.door import (
     show,
     snapshot,
 )
-from holdfast.cli.words import count
+from holdfast.cli.words import count, span
 from holdfast.errors import ConfigError
 from holdfast.model.snapshot import Snapshot
 
@@ -42,6 +42,9 @@ def run_tests(
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="This test; may be given several times."),
     ] = None,
+    told: Annotated[
+        bool, typer.Option("--story", help="Also tell what happened, line by line as the incidents do.")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,7 +60,7 @@ def run_tests(
     loaded = snapshot(here(place(ctx, config), directory))
     _silence()
     wanted = _chosen(loaded, only)
-    report = run(loaded, wanted, ended=lambda result: None if as_json else say(*_line(result)))
+    report = run(loaded, wanted, ended=lambda result: None if as_json else say(*_line(result)), told=told)
     show(report, _end(report, complete=only is None), as_json=as_json)
     if not report.passed:
         raise typer.Exit(FAILED)
@@ -91,10 +94,13 @@ def _chosen(loaded: Snapshot, only: Sequence[str] | None) -> Sequence[str] | Non
 
 
 def _line(result: Result) -> Iterator[RenderableType]:
-    from holdfast.cli.render.paper import cell, indented, sentence
+    from holdfast.cli.render.paper import cell, indented, listing, sentence
 
     mark, space = (cell("ok", "green"), "    ") if result.passed else (cell("FAIL", "bold red"), "  ")
     yield sentence(mark, f"{space}{result.name}  ", cell(f"{result.seconds:.2f} s", "dim"))
+    rows = [(f"+{span(told.after)}" if told.after else "0", told.kind, told.text) for told in result.story]
+    if rows:
+        yield indented(listing(("", "", ""), rows, header=False), 6)
     for problem in result.problems:
         yield indented(cell(str(problem), ""), 6)
 

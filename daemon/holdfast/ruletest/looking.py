@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Final
 
 import msgspec
@@ -16,6 +16,8 @@ from holdfast.model.ruletests import (
     ExpectedQuestion,
     ExpectedRun,
 )
+from holdfast.model.values import Millis
+from holdfast.ruletest.stage import BEGIN
 from holdfast.store import gates, holds, incidents, runs
 from holdfast.store.database import Tx
 
@@ -42,6 +44,22 @@ def standing(tx: Tx) -> Expect:
         ),
         holds=tuple(_name(tx, hold.run) for hold in holds.lasting(tx)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of the timelines: `after` is milliseconds since the story began."""
+
+    after: Millis
+    incident: str
+    kind: str
+    text: str
+
+
+def story(tx: Tx) -> tuple[Told, ...]:
+    """What happened, line by line, as the incidents tell it."""
+    lines = [line for _, line in incidents.tail(tx, 0, _MOST)]
+    return tuple(Told(line.at - BEGIN, line.incident, line.kind, line.text) for line in lines)
 
 
 def differences(wanted: Expect, there: Expect) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from holdfast.model.events import Event
 from holdfast.model.ruletests import Answer, Expect, RuleTest, Send, Wait
 from holdfast.model.snapshot import Snapshot
 from holdfast.ruletest.events import event_of, every_event
-from holdfast.ruletest.looking import differences, standing
+from holdfast.ruletest.looking import Told, differences, standing, story
 from holdfast.ruletest.stage import BEGIN, Stage
 from holdfast.sense.refusal import Refused
 from holdfast.store.database import Database
@@ -28,13 +28,15 @@ _EMPTY, _STORE = "empty.db", "holdfast.db"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One test: it passed where there is no problem. `fired` are the rules that it made fire."""
+    """One test: it passed where there is no problem. `fired` are the rules that it made fire; `story` is
+    empty where nobody asked for it."""
 
     name: str
     where: str
     passed: bool
     problems: tuple[Problem, ...]
     fired: tuple[str, ...]
+    story: tuple[Told, ...]
     seconds: float
 
 
@@ -58,17 +60,18 @@ def run(
     names: Iterable[str] | None = None,
     *,
     ended: Callable[[Result], object] = lambda _: None,
+    told: bool = False,
 ) -> Report:
     """Run the tests of these names, or all, in the order of their names; `ended` is told each result.
 
-    A script ends at the first step that is not as expected, with everything that is wrong there. Raises
-    StoreError when there is no room for the databases.
+    A script ends at the first step that is not as expected, with everything that is wrong there. With
+    `told` each result has its story. Raises StoreError when there is no room for the databases.
     """
     results: list[Result] = []
     chosen = [snapshot.tests[name] for name in sorted(snapshot.tests if names is None else names)]
     with _folder() as folder:
         for test in chosen:
-            result = _one(snapshot, test, folder)
+            result = _one(snapshot, test, folder, told=told)
             ended(result)
             results.append(result)
     fired = {rule for result in results for rule in result.fired}
@@ -103,18 +106,20 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _one(snapshot: Snapshot, test: RuleTest, folder: Path) -> Result:
+def _one(snapshot: Snapshot, test: RuleTest, folder: Path, *, told: bool) -> Result:
     begun = time.monotonic()
     database = _copied(folder)
     stage = Stage(snapshot, database, test.commands)
     try:
         problems = tuple(_played(stage, snapshot, test))
         fired = stage.look(standing).fired or ()
+        lines = stage.look(story) if told else ()
     finally:
         stage.close()
         for leftover in folder.glob(f"{_STORE}*"):
             leftover.unlink()
-    return Result(test.name, test.where, not problems, problems, fired, round(time.monotonic() - begun, 3))
+    seconds = round(time.monotonic() - begun, 3)
+    return Result(test.name, test.where, not problems, problems, fired, lines, seconds)
 
 
 def _copied(folder: Path) -> Path:
