@@ -32,7 +32,7 @@ from holdfast.model.policies import (
 )
 from holdfast.model.values import Fact, Millis, Truth
 
-__all__ = ["categorise", "decide", "merge", "needed"]
+__all__ = ["categorise", "decide", "decisive", "merge", "needed"]
 
 _STRICTNESS: Final = (Category.RULES_BASED, Category.MODEL_ASSISTED, Category.HUMAN_MANDATED)
 
@@ -94,6 +94,14 @@ def merge(verdicts: Sequence[Verdict]) -> Verdict:
         voices=_ranked(voice for verdict in verdicts for voice in verdict.voices),
         within=_shortest(verdict.within for verdict in verdicts),
     )
+
+
+def decisive(verdict: Verdict) -> Voice:
+    """Return the voice that the verdict rests on: the strictest one, or the approval that satisfied it."""
+    strictest = verdict.voices[0]
+    if strictest.effect is verdict.effect:
+        return strictest
+    return next((voice for voice in verdict.voices if voice.policy == APPROVAL), strictest)
 
 
 def _fact(proposal: Proposal, category: Category) -> Fact:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from holdfast.decide import merge
+from holdfast.decide import decisive, merge
 from holdfast.decide.builtin import KILL_SWITCH
 from holdfast.errors import PlanError
 from holdfast.execute.plan import bind
@@ -303,7 +303,7 @@ def hand_over(work: Work, run: Run, why: str) -> None:
 
 
 def _note_verdict(work: Work, run: Run, verdict: Verdict) -> None:
-    text = f"{run.plan.name}: {verdict.effect} ({verdict.category}): {verdict.voices[0].why}"
+    text = f"{run.plan.name}: {verdict.effect} ({verdict.category}): {decisive(verdict).why}"
     data = {
         "run": run.id,
         "verdict": msgspec.to_builtins(verdict),

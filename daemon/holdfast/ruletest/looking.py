@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from holdfast.decide import decisive
 from holdfast.model.policies import Effect, Verdict
 from holdfast.model.records import Run
 from holdfast.model.ruletests import (
@@ -110,7 +111,7 @@ def _run(tx: Tx, run: Run) -> ExpectedRun:
         do=run.plan.name,
         at=tuple(dict.fromkeys(step.target for step in run.plan.steps)),
         verdict=None if verdict is None else Effect(verdict.effect),
-        by=None if verdict is None or not verdict.voices else verdict.voices[0].policy,
+        by=None if verdict is None else decisive(verdict).policy,
         state=run.state,
     )
 

@@ -102,6 +102,9 @@ def test_the_right_code_from_a_proven_sender_runs_the_choice(world: World) -> No
     assert answer.kind == "accepted"
     assert order.step.action == "roll-back-release"
     assert world.runs()[-1].approved_by == "me"
+    [told] = [line for line in world.story() if line.startswith("decided: roll-back-release")]
+    assert told.startswith("decided: roll-back-release: allow (")
+    assert told.endswith("): approved by me")
 
 
 def test_a_code_works_once(world: World) -> None:

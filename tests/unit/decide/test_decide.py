@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from holdfast.decide import categorise, decide, merge, needed
+from holdfast.decide import categorise, decide, decisive, merge, needed
 from holdfast.model.actions import Risk, Touches
 from holdfast.model.conditions import AllOf, AnyOf, Compare, Condition, Op
 from holdfast.model.policies import (
@@ -297,6 +297,17 @@ def test_an_approval_satisfies_every_voice_that_wants_a_human_and_keeps_them_lis
     assert said_by(verdict, "builtin-approval") == Voice("builtin-approval", Effect.ALLOW, "approved by sven")
 
 
+def test_an_approved_verdict_rests_on_the_approval_and_every_other_on_its_strictest_voice():
+    asking = replace(RESTART, mode=Mode.SUGGEST)
+    needless = replace(RESTART, approved_by="sven")
+
+    assert decisive(verdict_on(replace(asking, approved_by="sven"))).why == "approved by sven"
+    assert decisive(verdict_on(asking)).policy == "builtin-mode"
+    assert decisive(verdict_on(RESTART)).policy == "service-down-envelope"
+    assert decisive(verdict_on(needless)).effect is Effect.ALLOW
+    assert decisive(verdict_on(needless, effect_policy(Effect.DENY))).policy == "p"
+
+
 def test_an_approval_overrides_no_deny():
     verdict = verdict_on(replace(RESTART, approved_by="sven"), effect_policy(Effect.DENY))
 
@@ -536,6 +547,16 @@ def test_one_more_envelope_unlocks_nothing_but_its_own_incident_type(
     after = decide(proposal, [*policies, extra], usages, stopped=stopped)
 
     assert after.effect.rank >= before.effect.rank or extra.incident_type == proposal.incident_type
+
+
+@given(proposals, some_policies, some_usages, st.booleans())
+def test_the_voice_that_a_verdict_rests_on_wants_what_the_verdict_says(
+    proposal: Proposal, policies: list[Policy], usages: dict[str, Usage], stopped: bool
+):
+    verdict = decide(proposal, policies, usages, stopped=stopped)
+
+    assert decisive(verdict).effect is verdict.effect
+    assert decisive(merge([verdict, verdict])) == decisive(verdict)
 
 
 @given(proposals, some_policies, some_usages, st.booleans())
