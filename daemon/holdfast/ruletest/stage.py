@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from holdfast.errors import HoldfastError
+from holdfast.gate.judge import LOCAL_CHANNEL, JudgementKind
 from holdfast.match.native import NativeEngine
 from holdfast.model.events import Entry, Event, Start, Tick
 from holdfast.model.kinds import EntryKind
@@ -28,8 +29,7 @@ BEGIN: Final[Millis] = 20_454 * DAY
 _MOST: Final = 10_000
 _AT_ONCE: Final = 200
 _IDENTITY: Final = Identity("test", bytes(32))
-_LOCAL_CHANNEL: Final = "cli"
-_ACCEPTED: Final = {"accepted", "denied"}
+_TAKEN: Final = {JudgementKind.ACCEPTED, JudgementKind.DENIED}
 _OUTCOMES: Final[Mapping[Ends, tuple[OutcomeKind, int | None]]] = {
     Ends.SUCCEEDS: (OutcomeKind.ENDED, 0),
     Ends.FAILS: (OutcomeKind.ENDED, 1),
@@ -83,7 +83,7 @@ class Stage:
         while (soonest := self.look(timers.next_due)) is not None and soonest <= until:
             self.now = max(self.now, soonest)
             for timer in self.look(lambda tx: timers.due(tx, self.now, _AT_ONCE)):
-                self._put(EntryKind.TICK, "clock", f"{timer.id}@{timer.due}", Tick(timer.id))
+                self._put(EntryKind.TICK, "clock", f"tick-{next(self._numbers)}", Tick(timer.id))
         self.now = until
 
     def answer(self, choice: str) -> None:
@@ -93,10 +93,10 @@ class Stage:
         if operator is None:
             raise CannotGoOn("holdfast.yaml declares no operator, so nobody can answer")
         key = f"answer-{next(self._numbers)}"
-        reply = InboundReply(_LOCAL_CHANNEL, operator, key, choice, gate.id, AuthLevel.PROVEN, operator)
-        seq = self._put(EntryKind.REPLY, _LOCAL_CHANNEL, key, reply)
+        reply = InboundReply(LOCAL_CHANNEL, operator, key, choice, gate.id, AuthLevel.PROVEN, operator)
+        seq = self._put(EntryKind.REPLY, LOCAL_CHANNEL, key, reply)
         taken = self.look(lambda tx: gates.recorded(tx, seq))
-        if taken is None or taken.kind not in _ACCEPTED:
+        if taken is None or taken.kind not in _TAKEN:
             raise CannotGoOn(f"the answer was not taken: {'' if taken is None else taken.receipt}")
 
     def look(self, what: Callable[[Tx], T]) -> T:
