@@ -69,7 +69,10 @@ class ExpectedIncident:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRun:
-    """One run of an action or a playbook; `verdict` is the last one about it, `by` who gave it."""
+    """One run of an action or a playbook; `verdict` is the last one about it, `by` who gave it.
+
+    An approval is no verdict: the one that asked stays.
+    """
 
     do: str | None = None
     at: tuple[str, ...] | None = None
