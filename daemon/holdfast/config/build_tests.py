@@ -10,7 +10,7 @@ from holdfast.config.build_site import Site, unknown
 from holdfast.config.catalog import Catalog
 from holdfast.config.papers import Papers
 from holdfast.config.references import duration
-from holdfast.config.tree import Path, Sheet
+from holdfast.config.tree import Path, Sheet, quoted
 from holdfast.model.policies import Effect
 from holdfast.model.records import IncidentState, RunState
 from holdfast.model.ruletests import (
@@ -32,6 +32,8 @@ from holdfast.model.values import DAY, SECOND, Millis, Severity
 MAX_EVENTS: Final = 10_000
 MAX_WAIT: Final[Millis] = 30 * DAY
 _UNDO: Final = "undo "
+#: Policies of this kind of name are in force everywhere.
+_BUILT_IN: Final = "builtin-"
 #: Where local commands run.
 _HERE: Final = frozenset({"local"})
 
@@ -41,8 +43,9 @@ T = TypeVar("T")
 def build_tests(papers: Papers, site: Site, catalog: Catalog) -> dict[str, RuleTest]:
     """Every rule test, checked against what is declared."""
     rules = frozenset(papers.declared["rule"]) if papers.complete else None
+    policies = frozenset(papers.declared["policy"]) if papers.complete else None
     return {
-        name: _TestReader(sheet, name, site, catalog, rules).test()
+        name: _TestReader(sheet, name, site, catalog, rules, policies).test()
         for name, sheet in papers.of("test").items()
     }
 
@@ -56,6 +59,7 @@ class _TestReader:
     site: Site
     catalog: Catalog
     rules: frozenset[str] | None
+    policies: frozenset[str] | None
 
     def test(self) -> RuleTest:
         """The test; only worth something while its sheet has no problems."""
@@ -64,6 +68,9 @@ class _TestReader:
         commands = {}
         for name, ends in data.get("commands", {}).items():
             self._name(("commands", name), "action", name, self.catalog.declared)
+            if name in self.catalog.playbooks:
+                message = f"{quoted(name)} is a playbook (say how its actions end)"
+                self.sheet.say(("commands", name), message, key=True)
             commands[name] = Ends(ends)
         script = tuple(self._step(place, item) for place, item in enumerate(data["script"]))
         events = sum(step.deed.times for step in script if isinstance(step.deed, Send))
@@ -104,6 +111,9 @@ class _TestReader:
         if probed and "payload" in event:
             self.sheet.say((*here, "payload"), "a probe reads no payload (write `data`)", key=True)
         pause = source.every if source is not None and probed else SECOND
+        times, every = item.get("times", 1), duration(item["every"]) if "every" in item else pause
+        if (times - 1) * every > MAX_WAIT:
+            self.sheet.say((*path, "times"), "from the first to the last takes too long (at most 30d)")
         return Send(
             source=event["source"],
             type=event.get("type"),
@@ -114,8 +124,8 @@ class _TestReader:
             data=event.get("data", {}),
             payload=event.get("payload"),
             ago=duration(event["ago"]) if "ago" in event else 0,
-            times=item.get("times", 1),
-            every=duration(item["every"]) if "every" in item else pause,
+            times=times,
+            every=every,
         )
 
     def _expect(self, path: Path, data: Mapping[str, Any]) -> Expect:
@@ -149,6 +159,8 @@ class _TestReader:
         hosts = self.site.names("hosts")
         for place, name in enumerate(item.get("at", ())):
             self._name((*path, "at", place), "host", name, None if hosts is None else hosts | _HERE)
+        if not item.get("by", _BUILT_IN).startswith(_BUILT_IN):
+            self._name((*path, "by"), "policy", item["by"], self.policies)
         return ExpectedRun(
             do=item.get("do"),
             at=_tuple(item.get("at")),

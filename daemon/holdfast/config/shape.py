@@ -79,6 +79,7 @@ def check(document: Document, kind: str) -> list[Flaw]:
         said = said or any(error.path[:length] in shut for length in range(len(error.path)))
         said = said or (error.path in shut and not (error.about_key or error.keyword == "maxProperties"))
         said = said or (error.keyword == "required" and (error.path, _missing(error)) in suggested)
+        said = said or (error.keyword == "oneOf" and bool(_lacking(error) & suggested))
         for flaw in _flaws(document, error):
             words = flaw.problem.message if flaw.problem else ""
             flaws.setdefault((flaw.path, words), replace(flaw, problem=None) if said else flaw)
@@ -138,6 +139,13 @@ def _suggestions(error: _Finding) -> Iterable[tuple[Path, str]]:
 
 def _missing(error: _Finding) -> str:
     return error.message.split("'")[1]
+
+
+def _lacking(error: _Finding) -> set[tuple[Path, str]]:
+    """The keys of which one is missing; none where there are too many."""
+    names = [name for branch in error.value for name in branch["required"]]
+    found = isinstance(error.instance, dict) and any(name in error.instance for name in names)
+    return set() if found else {(error.path, name) for name in names}
 
 
 def _said(error: _Finding) -> str:

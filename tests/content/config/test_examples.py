@@ -29,7 +29,7 @@ def laid_over_base(path: Path) -> dict[str, bytes]:
 
 
 def test_the_base_loads() -> None:
-    assert load_files(BASE, "base").rules == {}
+    assert load_files(BASE, "base").tests == {}
 
 
 def test_every_bad_example_has_a_good_one() -> None:

@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from holdfast.config.build_tests import MAX_EVENTS, MAX_WAIT
 from holdfast.config.reader import read
 from holdfast.config.schemas import KINDS, PARTS, directory, schema, validator
 from holdfast.config.shape import flow
 from holdfast.model.actions import ParamKind, Risk, Touches
 from holdfast.model.conditions import Op, Over
-from holdfast.model.policies import BlastOf
+from holdfast.model.policies import BlastOf, Effect
+from holdfast.model.records import IncidentState, RunState
 from holdfast.model.rules import GuardEffect, Mode
+from holdfast.model.ruletests import Ends
 from holdfast.model.snapshot import AuthScheme, Cast, SourceKind
-from holdfast.model.values import Severity, Trust
+from holdfast.model.values import DAY, Severity, Trust
 
 REPOSITORY = Path(__file__).parents[3]
 Node = dict[str, Any]
@@ -123,6 +126,10 @@ def test_every_mapping_is_closed_or_says_what_its_keys_are() -> None:
         ("holdfast", ("source", "properties", "kind", "enum"), SourceKind),
         ("holdfast", ("webhook", "properties", "verify", "properties", "scheme", "enum"), AuthScheme),
         ("holdfast", ("mapped", "then", "properties", "as", "enum"), Cast),
+        ("test", ("ends", "enum"), Ends),
+        ("test", ("incident", "properties", "state", "enum"), IncidentState),
+        ("test", ("run", "properties", "state", "enum"), RunState),
+        ("test", ("run", "properties", "verdict", "enum"), Effect),
     ],
 )
 def test_a_vocabulary_is_the_same_in_code_and_schema(kind: str, way: tuple[str, ...], words: Any) -> None:
@@ -144,6 +151,15 @@ def test_the_other_vocabularies_are_the_same_too() -> None:
         str(Over.ALL),
         "fold",
     }
+
+
+def test_a_test_is_told_the_bounds_that_the_builder_has() -> None:
+    step = schema("test")["$defs"]["step"]["properties"]
+
+    assert step["times"]["maximum"] == MAX_EVENTS == 10_000
+    assert "30 days" in step["wait"]["description"]
+    assert "30 days" in step["every"]["description"]
+    assert MAX_WAIT == 30 * DAY
 
 
 def test_examples_are_written_so_that_the_reader_reads_them() -> None:
