@@ -94,6 +94,8 @@ def test_a_payload_that_is_empty_is_a_payload() -> None:
     with pytest.raises(Unprocessable, match="The event has no type"):
         made(Send("anything", payload={}))
 
+    assert made(Send("deploys", payload={})).id.startswith("sha256:")
+
 
 def test_a_payload_without_an_id_is_known_by_its_content() -> None:
     one, same, other = (made(Send("anything", payload={"type": kind}), key=kind) for kind in ("a", "a", "b"))

@@ -107,6 +107,7 @@ def test_each_key_of_an_incident_is_compared(name: str, found: str, wanted: str)
     [
         (ExpectedRun(do="x"), "do: it is `restart-unit` (expected `x`)"),
         (ExpectedRun(at=("web2", "web1")), "at: it is [web1] (expected [web2, web1])"),
+        (ExpectedRun(at=()), "at: it is [web1] (expected [])"),
         (ExpectedRun(verdict=Effect.DENY), "verdict: it is `allow` (expected `deny`)"),
         (ExpectedRun(by="x"), "by: it is `service-down-envelope` (expected `x`)"),
         (ExpectedRun(state=RunState.FAILED), "state: it is `verifying` (expected `failed`)"),
@@ -203,6 +204,52 @@ risk: low
     wanted = f"- expect: {{runs: [{runs}], holds: [{', '.join(listed)}]}}\n"
 
     assert played(ORDER + wanted, orders=orders, actions=actions, policies=policies) == []
+
+
+TOO = f"""{ACTIONS}---
+action: page-up-too
+doc: Show another page.
+ssh: {{argv: [page, up]}}
+params: {{}}
+verify: none
+undo: {{do: page-down}}
+touches: [availability]
+risk: low
+"""
+HOLDING = SHOP.replace(
+    "do: restart-unit, at: $service.hosts, with: {unit: $service.unit}",
+    "do: page-up-too, at: web1, hold: until-clear",
+)
+PROBED = "- event: {source: shop-probe, data: {ok: false, status: 500}}\n" * 3
+
+
+def test_runs_and_holds_of_several_incidents_stay_in_order() -> None:
+    orders = "".join(ORDER.replace("ana", name) for name in ("ana", "bob", "cleo"))
+    names = "[page-up, page-up, page-up, page-up-too]"
+    runs = "{do: page-up}, {do: page-up}, {do: page-up}, {do: page-up-too}"
+    script = f"{orders}{PROBED}- expect: {{runs: [{runs}], holds: {names}}}\n"
+
+    assert played(script, shop=HOLDING, actions=TOO) == []
+
+
+def test_what_is_held_later_stands_later_whenever_it_was_proposed() -> None:
+    script = f"""{ORDER}- wait: 1s
+{PROBED}- wait: 1s
+- answer: approve
+- expect: {{runs: [{{do: page-up}}, {{do: page-up-too}}], holds: [page-up-too, page-up]}}
+"""
+
+    assert played(script, shop=HOLDING, actions=TOO, orders=SUGGESTS) == []
+
+
+def test_each_run_of_an_incident_has_its_own_verdict() -> None:
+    script = f"""- event: {{source: deploys}}
+{DOWN}- answer: deny
+- answer: roll-back
+- expect: {{runs: [{{verdict: human, by: builtin-guard}}, {{do: roll-back, verdict: allow}}]}}
+"""
+
+    assert played(script) == []
 
 
 def test_the_last_verdict_about_a_run_counts() -> None:

@@ -92,6 +92,10 @@ def test_rules_that_no_test_made_fire_are_untested() -> None:
     assert ran("- wait: 1s\n").untested == ("orders-fail", "shop-down")
 
 
+def test_the_rules_that_a_test_made_fire_are_in_the_order_of_their_names() -> None:
+    assert ran(DOWN + ORDER).tests[0].fired == ("orders-fail", "shop-down")
+
+
 def test_a_rule_that_fired_in_a_test_that_failed_is_not_untested() -> None:
     report = ran(f"{DOWN}- expect: {{fired: []}}\n")
 
