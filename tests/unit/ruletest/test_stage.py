@@ -372,3 +372,24 @@ def test_an_entry_that_cannot_be_handled_ends_the_story_and_is_called_a_defect(s
         CannotGoOn, match=r"^the event e1 cannot be handled and would be set aside: this is a defect$"
     ):
         stage.take(msgspec.structs.replace(event(stage, FAIL, "e1"), time="soon"))
+
+
+def test_what_never_ends_ends_the_story(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = staged()
+    monkeypatch.setattr("holdfast.ruletest.stage._MOST", 1)
+
+    with pytest.raises(CannotGoOn, match=r"^one action follows on the other without end$"):
+        heard(stage, FAIL, 3)
+
+
+def test_many_things_that_are_due_at_once_all_happen(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = staged(loaded(orders=ORDERS.replace("until-clear", "10m")))
+    monkeypatch.setattr("holdfast.ruletest.stage._AT_ONCE", 2)
+    for number in range(5):
+        send = Send("anything", type="order.failed", subject=f"s{number}", data={"amount": 1})
+        stage.take(event(stage, send, f"{number}"))
+    assert stage.look(standing).holds == ("page-up",) * 5
+
+    stage.wait(10 * MINUTE)
+
+    assert stage.look(standing).holds == ()

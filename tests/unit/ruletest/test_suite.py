@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -199,6 +200,12 @@ def test_after_the_last_event_no_time_passes() -> None:
     assert played(script) == []
 
 
+def test_the_first_of_many_events_comes_at_once() -> None:
+    deploys = "- {event: {source: deploys}, times: 2, every: 80s}\n"
+
+    assert played(f"{DOWN}{deploys}- expect: {{runs: [{{state: verifying}}]}}\n") == []
+
+
 def test_equal_steps_are_events_of_their_own() -> None:
     once = DOWN.replace(", times: 3", "")
 
@@ -359,6 +366,22 @@ def test_a_database_that_cannot_be_used_is_no_failure_of_a_test(temporary: Path)
 
     with pytest.raises(StoreError):
         run(loaded(written(DOES, "a"), written(DOES, "b")), ended=spoil)
+
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_amid_a_script_is_no_failure_of_a_test(temporary: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(_result: Result) -> None:
+        size = next(temporary.glob("*/empty.db")).stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096, before[1]))
+
+    try:
+        with pytest.raises(StoreError):
+            run(loaded(written(DOES, "a"), written(DOES * 50, "b")), ended=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert list(temporary.iterdir()) == []
 
