@@ -65,12 +65,6 @@ def story(tx: Tx) -> tuple[Told, ...]:
     return tuple(Told(line.at - BEGIN, line.incident, line.kind, line.text) for line in lines)
 
 
-def _place(name: str) -> tuple[int, ...]:
-    """When something came about, from its id (i10.2-test): much of a story happens in one millisecond, and
-    as text i10 would stand before i9."""
-    return tuple(map(int, name[1:].partition("-")[0].split(".")))
-
-
 def differences(wanted: Expect, there: Expect) -> Iterator[tuple[str, str]]:
     """(path, what is wrong) of everything that is not as expected."""
     if wanted.fired is not None and set(wanted.fired) != set(there.fired or ()):
@@ -87,6 +81,12 @@ def differences(wanted: Expect, there: Expect) -> Iterator[tuple[str, str]]:
             "holds",
             f"{_named(there.holds or (), 'nothing')} is held (expected {_named(wanted.holds, 'nothing')})",
         )
+
+
+def _place(name: str) -> tuple[int, ...]:
+    """When something came about, from its id (i10.2-test): much of a story happens in one millisecond, and
+    as text i10 would stand before i9."""
+    return tuple(map(int, name[1:].partition("-")[0].split(".")))
 
 
 def _lists(name: str, one: str, wanted: Sequence[Item], there: Sequence[Item]) -> Iterator[tuple[str, str]]:

@@ -223,3 +223,15 @@ def test_the_program_tests_the_directory_it_stands_in_and_logs_nothing(config: P
 
     assert (ran.returncode, ran.stderr) == (1, "")
     assert [one["name"] for one in msgspec.json.decode(ran.stdout)["tests"]] == ["broken", "restarted"]
+
+
+def test_the_story_stands_below_its_test_with_the_time_since_it_began(holdfast: Any, config: Path) -> None:
+    put(config, PASSES)
+    plain = holdfast("test", str(config)).out
+    shown = holdfast("test", str(config), "--story")
+    rows = [row.split(maxsplit=3) for row in shown.out.splitlines()[1:-1]]
+
+    assert shown.code == 0
+    assert len(plain.splitlines()) == 2
+    assert rows[0][:3] == ["+20", "s", "opened"]
+    assert ["+20", "s", "start", "restart-unit on web1"] in rows

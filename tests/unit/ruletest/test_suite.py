@@ -23,6 +23,7 @@ from tests.unit.ruletest.conftest import (
 
 from holdfast.errors import Problem, StoreError
 from holdfast.model.ruletests import Expect, ExpectedIncident, Send
+from holdfast.model.values import SECOND
 from holdfast.ruletest import Report, Result, run, sent, suite
 from holdfast.ruletest.stage import BEGIN
 
@@ -59,9 +60,23 @@ def test_a_test_that_passes_says_what_it_made_fire() -> None:
 
     assert report.passed
     assert report.commit == "c1"
-    assert result == Result("example-0", "tests/example0.yaml:1", True, (), ("shop-down",), result.seconds)
+    assert result == Result(
+        "example-0", "tests/example0.yaml:1", True, (), ("shop-down",), (), result.seconds
+    )
     assert 0 <= result.seconds < 60
     assert report.problems == ()
+
+
+def test_the_story_is_told_where_somebody_asks_for_it() -> None:
+    snapshot = loaded(written(DOES))
+    [silent], [told] = run(snapshot).tests, run(snapshot, told=True).tests
+    kinds = [line.kind for line in told.story]
+
+    assert silent.story == ()
+    assert kinds[:5] == ["opened", "evidence", "decided", "start", "attempt"]
+    assert {line.after for line in told.story} == {20 * SECOND}
+    assert {line.incident for line in told.story} == {"i4-test"}
+    assert told.story[3].text == "restart-unit on web1"
 
 
 def test_a_problem_says_where_the_step_stands_and_which_test_it_is() -> None:
