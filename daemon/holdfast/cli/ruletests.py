@@ -53,7 +53,8 @@ def run_tests(
     A test under tests/ is a story: events come in, time passes, the operator answers. The rules and
     policies decide as they would, on an empty database and with a clock of the test's own; nothing is
     sent, no host is touched and no daemon is needed. `git push` and a reload run the same tests, and
-    refuse a config that fails one. Exits with 1 when a test fails.
+    refuse a config that fails one. All of them together may take half a minute. Exits with 1 when a
+    test fails.
     """
     from holdfast.ruletest import run
 

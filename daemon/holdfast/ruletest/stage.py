@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -44,16 +46,23 @@ class CannotGoOn(HoldfastError):
     """The story has come to a point at which its next step makes no sense."""
 
 
+class TooSlow(HoldfastError):
+    """Whoever waits for the story has waited long enough."""
+
+
 class Stage:
     """A daemon right after its start, on an empty database that is its own.
 
     The engine is the native one: the process is held to the same answers elsewhere, and here it would only
-    make every story slower.
+    make every story slower. `until` is when it has to be over, by the monotonic clock.
     """
 
-    def __init__(self, snapshot: Snapshot, database: Path, commands: Mapping[str, Ends]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, database: Path, commands: Mapping[str, Ends], *, until: float = math.inf
+    ) -> None:
         self.snapshot = snapshot
         self.now = BEGIN
+        self._until = math.inf
         self._commands = commands
         self._numbers = itertools.count(1)
         self._seen: set[tuple[str, str]] = set()
@@ -67,6 +76,7 @@ class Stage:
             tail=lambda after, _limit: [entry for entry in self._coming if entry.seq > after],
         )
         self._put(EntryKind.START, "app", "start", Start("test", "test"))
+        self._until = until
 
     def close(self) -> None:
         """Let go of the database."""
@@ -100,7 +110,9 @@ class Stage:
             raise CannotGoOn(f"the answer was not taken: {'' if taken is None else taken.receipt}")
 
     def look(self, what: Callable[[Tx], T]) -> T:
-        """What the store holds now."""
+        """What the store holds now. Raises TooSlow: every step of a story begins with a look."""
+        if time.monotonic() > self._until:
+            raise TooSlow
         with self._db.read() as tx:
             return what(tx)
 

@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from holdfast.errors import HoldfastError, Problem, StoreError
+from holdfast.errors import ConfigError, HoldfastError, Problem, StoreError
 from holdfast.model.events import Event
 from holdfast.model.ruletests import Answer, Expect, RuleTest, Send, Wait
 from holdfast.model.snapshot import Snapshot
 from holdfast.ruletest.events import event_of, every_event
 from holdfast.ruletest.looking import Told, differences, standing, story
-from holdfast.ruletest.stage import BEGIN, Stage
+from holdfast.ruletest.stage import BEGIN, Stage, TooSlow
 from holdfast.sense.refusal import Refused
 from holdfast.store.database import Database
 
 #: Events of the tests that a new engine is shown, all in all.
 SHOWN: Final = 1_000
+#: Seconds that all tests may take together: a push waits for them, and a daemon for twice as long.
+PATIENCE: Final = 30.0
 _EMPTY, _STORE = "empty.db", "holdfast.db"
 
 
@@ -61,17 +63,24 @@ def run(
     *,
     ended: Callable[[Result], object] = lambda _: None,
     told: bool = False,
+    patience: float = PATIENCE,
 ) -> Report:
     """Run the tests of these names, or all, in the order of their names; `ended` is told each result.
 
     A script ends at the first step that is not as expected, with everything that is wrong there. With
-    `told` each result has its story. Raises StoreError when there is no room for the databases.
+    `told` each result has its story. Raises StoreError when there is no room for the databases, and
+    ConfigError when it takes too long.
     """
+    until = time.monotonic() + patience
     results: list[Result] = []
     chosen = [snapshot.tests[name] for name in sorted(snapshot.tests if names is None else names)]
     with _folder() as folder:
         for test in chosen:
-            result = _one(snapshot, test, folder, told=told)
+            try:
+                result = _one(snapshot, test, folder, until, told=told)
+            except TooSlow as error:
+                found = [problem for earlier in results for problem in earlier.problems]
+                raise ConfigError([*found, _too_slow(test, patience)]) from error
             ended(result)
             results.append(result)
     fired = {rule for result in results for rule in result.fired}
@@ -81,6 +90,11 @@ def run(
         tuple(results),
         tuple(sorted(snapshot.rules.keys() - fired)),
     )
+
+
+def _too_slow(test: RuleTest, patience: float) -> Problem:
+    message = f"all tests together take more than {patience:g} s (this one was on: make it shorter)"
+    return Problem(test.file, test.script[0].line, test.script[0].column, "script", message)
 
 
 def sent(snapshot: Snapshot) -> Sequence[Event]:
@@ -106,10 +120,10 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _one(snapshot: Snapshot, test: RuleTest, folder: Path, *, told: bool) -> Result:
+def _one(snapshot: Snapshot, test: RuleTest, folder: Path, until: float, *, told: bool) -> Result:
     begun = time.monotonic()
     database = _copied(folder)
-    stage = Stage(snapshot, database, test.commands)
+    stage = Stage(snapshot, database, test.commands, until=until)
     try:
         problems = tuple(_played(stage, snapshot, test))
         fired = stage.look(standing).fired or ()
@@ -134,7 +148,7 @@ def _played(stage: Stage, snapshot: Snapshot, test: RuleTest) -> Iterator[Proble
     for number, step in enumerate(test.script):
         try:
             wrong = list(_step(stage, snapshot, step.deed, number))
-        except StoreError:
+        except (StoreError, TooSlow):
             raise
         except HoldfastError as error:
             wrong = [("", str(error))]
