@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from holdfast.model.snapshot import Snapshot
 #: Seconds that all tests of a config may take together; systemd gives a reload a minute and a half.
 PATIENCE: Final = 60.0
 _PASSED, _FAILED = 0, 1
+_STOPPING: Final = "the rule tests could not be run: the daemon is stopping"
 _SITE: Final = "holdfast.yaml"
 #: What is meant for the daemon alone: its line to systemd, and the point at which a test has it die.
 _NOT_PASSED_ON: Final = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "HOLDFAST_CRASH_AT"}
@@ -54,7 +56,14 @@ class RuleTests:
         cannot be said."""
         if not snapshot.tests:
             return
-        code, said, complaint = self._run()
+        try:
+            # what is killed leaves its databases behind: they lie where they are taken away
+            with tempfile.TemporaryDirectory(prefix="holdfast-tests-") as room:
+                code, said, complaint = self._run(room)
+        except OSError as error:
+            raise _refusal(f"the rule tests could not be run: {error}") from error
+        if self._stopped:
+            raise _refusal(_STOPPING)
         if code not in {_PASSED, _FAILED}:
             raise _refusal(f"the rule tests could not be run: {complaint or f'exit code {code}'}")
         try:
@@ -74,22 +83,19 @@ class RuleTests:
             if self._process is not None:
                 self._process.kill()
 
-    def _run(self) -> tuple[int, bytes, str]:
+    def _run(self, room: str) -> tuple[int, bytes, str]:
         """Exit code, what was printed, and the last line of the complaint."""
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
         with self._lock:
             if self._stopped:
-                raise _refusal("the rule tests could not be run: the daemon is stopping")
-            try:
-                self._process = subprocess.Popen(
-                    self._argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env=environment,
-                )
-            except OSError as error:
-                raise _refusal(f"the rule tests could not be run: {error}") from error
+                raise _refusal(_STOPPING)
+            self._process = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**environment, "TMPDIR": room},
+            )
         with self._process as process:
             try:
                 said, complaint = process.communicate(timeout=self._patience)
