@@ -45,7 +45,7 @@ class RuleTests:
     """Runs the tests of what stands in the config repository; one run at a time."""
 
     def __init__(self, config: Path, *, patience: float = PATIENCE) -> None:
-        self._argv = [sys.executable, "-m", "holdfast", "--config", str(config), "test", "--json"]
+        self._argv = [sys.executable, "-P", "-m", "holdfast", "--config", str(config), "test", "--json"]
         self._patience = patience
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None

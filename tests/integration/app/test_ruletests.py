@@ -82,3 +82,13 @@ def test_without_a_place_for_temporary_files_the_config_is_refused(
 
     with pytest.raises(ConfigError, match="the rule tests could not be run"):
         RuleTests(config).prove(load(config))
+
+
+def test_what_lies_where_the_daemon_was_started_is_no_code(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "holdfast.py").write_text("raise SystemExit('somebody else')")
+    monkeypatch.chdir(tmp_path)
+    (config / "tests/long.yaml").write_text(LONG.replace(", times: 10000, every: 1d", ""))
+
+    RuleTests(config).prove(load(config))
