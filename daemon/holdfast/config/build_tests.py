@@ -25,7 +25,7 @@ from holdfast.model.ruletests import (
     Step,
     Wait,
 )
-from holdfast.model.snapshot import SourceKind
+from holdfast.model.snapshot import Source, SourceKind
 from holdfast.model.values import DAY, SECOND, Millis, Severity
 
 #: A push waits for the tests, so what one of them may ask for is bounded.
@@ -34,6 +34,7 @@ MAX_WAIT: Final[Millis] = 30 * DAY
 _UNDO: Final = "undo "
 #: Policies of this kind of name are in force everywhere.
 _BUILT_IN: Final = "builtin-"
+_ALWAYS: Final = frozenset({"source", "data"})
 #: Where local commands run.
 _HERE: Final = frozenset({"local"})
 
@@ -107,6 +108,9 @@ class _TestReader:
             if kind in event:
                 unknown(self.sheet, (*here, kind), kind, event[kind], self.site.names(f"{kind}s"))
         source = self.site.sources.get(event["source"])
+        for key in () if source is None or "payload" in event else event.keys() - _said_by(source):
+            message = f"`{key}` is not for {event['source']} to say: its config does (leave it out)"
+            self.sheet.say((*here, key), message, key=True)
         probed = source is not None and source.kind is SourceKind.HTTP_PROBE
         if probed and "payload" in event:
             self.sheet.say((*here, "payload"), "a probe reads no payload (write `data`)", key=True)
@@ -174,6 +178,14 @@ class _TestReader:
 
     def _name(self, path: Path, kind: str, name: str, known: frozenset[str] | None) -> None:
         unknown(self.sheet, path, kind, name, known)
+
+
+def _said_by(source: Source) -> frozenset[str]:
+    """What a source may say of an event; a sender describes, and only a map lets it choose a target."""
+    if source.kind is SourceKind.HTTP_PROBE:
+        return _ALWAYS
+    mapped = {item.target for item in source.map} & {"service", "host"}
+    return _ALWAYS | {"severity", "subject", "ago"} | mapped | ({"type"} if source.type is None else set())
 
 
 def _tuple(items: Iterable[str] | None) -> tuple[str, ...] | None:
