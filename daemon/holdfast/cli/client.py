@@ -18,6 +18,8 @@ from holdfast.model.values import Json
 #: The daemon waits up to ten seconds for its own decision; reading a large config may take longer.
 _CONNECT: Final = 3.0
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=_CONNECT)
+#: A reload waits for the rule tests, a minute at most, and for those of the reload before it.
+_RELOAD: Final = httpx.Timeout(150.0, connect=_CONNECT)
 _PLAIN: Final = "application/json"
 
 
@@ -67,7 +69,7 @@ class Daemon:
 
     def reload(self) -> Json:
         """Load the config again. Raises ConfigRefused with every problem."""
-        return self._object("POST", "/reload").get("result")
+        return self._object("POST", "/reload", timeout=_RELOAD).get("result")
 
     def status(self) -> Mapping[str, Json]:
         """What the daemon says about itself."""
@@ -106,11 +108,12 @@ class Daemon:
         body: bytes = b"",
         media: str = _PLAIN,
         params: Mapping[str, str] | None = None,
+        timeout: httpx.Timeout = _TIMEOUT,
     ) -> httpx.Response:
         _knock(self._socket)
         transport = httpx.HTTPTransport(uds=str(self._socket))
         try:
-            with httpx.Client(transport=transport, base_url="http://holdfast", timeout=_TIMEOUT) as client:
+            with httpx.Client(transport=transport, base_url="http://holdfast", timeout=timeout) as client:
                 return client.request(
                     method, path, content=body, params=params, headers={"content-type": media}
                 )

@@ -158,7 +158,7 @@ class _Control:
             problems: list[Json] = [str(problem) for problem in error.problems]
             content: dict[str, Json] = {
                 "error": "The config is not valid; the last good one stays.",
-                "what_to_do": "Correct it: `holdfast check` shows the same.",
+                "what_to_do": "Correct it: `holdfast check` and `holdfast test` show the same.",
                 "problems": problems,
             }
             return answer(422, content)
