@@ -318,15 +318,47 @@ def test_an_edit_that_fails_a_test_leaves_the_last_good_config_and_is_said(edite
     assert edited.get("/readyz").status_code == 200
 
 
-def test_a_start_waits_for_no_test(daemon: Process, push_target: str) -> None:
+@pytest.mark.parametrize(
+    ("test", "problem"),
+    [
+        (
+            MARK.replace("fault 1", "fault 2"),
+            "tests/lab.yaml:6:5: script[1].expect.incidents[0].title: it is",
+        ),
+        ("test: [", "tests/lab.yaml:1:8: a value is missing here"),
+    ],
+)
+def test_a_start_waits_for_no_test_and_says_what_is_wrong_with_it(
+    daemon: Process, push_target: str, test: str, problem: str
+) -> None:
     """At a start there is nothing else that could decide."""
-    daemon.lab(push_target, {"tests/lab.yaml": MARK.replace("fault 1", "fault 2")})
-    assert daemon.run("test").returncode == 1
+    daemon.lab(push_target, {"tests/lab.yaml": test})
+    assert daemon.run("test").returncode in {1, 2}
     assert daemon.start()
     daemon.send(fault(1))
+    daemon.until(lambda: daemon.status()["config_problem"], "the problem to be known")
+    told = daemon.status()["config_problem"]
+    reload = daemon.run("reload")
+    daemon.send(fault(2))
+    commit = daemon.status()["commit"]
+    daemon.write("tests/lab.yaml", MARK)
+    daemon.until(lambda: daemon.status()["config_problem"] is None, "the repair to be seen")
 
-    assert [incident.title for incident in daemon.incidents()] == ["fault 1"]
+    assert told.startswith(problem)
+    assert reload.returncode == 2
+    assert [incident.title for incident in daemon.incidents()] == ["fault 2", "fault 1"]
+    assert {item.commit for one in daemon.incidents() for item in daemon.story(one.id)} == {commit}
+
+
+def test_a_start_whose_tests_pass_has_nothing_to_say(daemon: Process, push_target: str) -> None:
+    daemon.lab(push_target, {"tests/lab.yaml": MARK})
+    assert daemon.start()
+    before = daemon.status()["commit"]
+    reload = daemon.look("reload")
+
+    assert (reload["commit"], reload["changed"]) == (before, False)
     assert daemon.status()["config_problem"] is None
+    assert daemon.logged("config.swapped") == []
 
 
 def test_a_deleted_file_takes_its_rule_with_it(edited: Process) -> None:

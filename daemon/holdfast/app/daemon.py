@@ -93,7 +93,7 @@ class Daemon:
         self.secrets = Secrets([Path(credentials)] if credentials else [], state / "secrets")
         self._redactor, self._redactor_until = Redactor(), 0.0
         self.rule_tests = RuleTests(settings.config)
-        self.current = Current(settings.config, self.rule_tests.prove)
+        self.current = Current(settings.config, self.rule_tests.prove, starting=True)
         self.database = Database.open(state / DATABASE, ballast=BALLAST_BYTES)
         with self.database.read() as tx:
             now.not_before(journal.last_received(tx))
@@ -202,6 +202,8 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        if not self.current.proven:
+            self._reload_soon()  # it decides already; what its tests say is said when they have run
         gc.freeze()  # what is here now stays, and takes a twentieth of a second to look through
         self._say_hello()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -42,11 +43,17 @@ def configure(redact: Callable[[str], str], *, human: bool) -> None:
     logging.basicConfig(level=logging.ERROR, handlers=[logging.NullHandler()])
 
 
-def silence() -> None:
-    """Log nothing: for what takes the road without being the daemon."""
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Log nothing meanwhile: for what takes the road without being the daemon."""
+    before = structlog.get_config()
     structlog.configure(
         processors=[lambda _logger, _name, event: event],
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
         logger_factory=structlog.ReturnLoggerFactory(),
         cache_logger_on_first_use=False,
     )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

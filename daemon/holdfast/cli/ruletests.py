@@ -56,12 +56,13 @@ def run_tests(
     refuse a config that fails one. All of them together may take half a minute. Exits with 1 when a
     test fails.
     """
+    from holdfast.app.logs import silenced
     from holdfast.ruletest import run
 
     loaded = snapshot(here(place(ctx, config), directory))
-    _silence()
     wanted = _chosen(loaded, only)
-    report = run(loaded, wanted, ended=lambda result: None if as_json else say(*_line(result)), told=told)
+    with silenced():
+        report = run(loaded, wanted, ended=lambda result: None if as_json else say(*_line(result)), told=told)
     show(report, _end(report, complete=only is None), as_json=as_json)
     if not report.passed:
         raise typer.Exit(FAILED)
@@ -71,19 +72,13 @@ def prove(loaded: Snapshot) -> None:
     """Run every test of a config. Raises ConfigError with all that is not as expected."""
     if not loaded.tests:
         return
+    from holdfast.app.logs import silenced
     from holdfast.ruletest import run
 
-    _silence()
-    report = run(loaded)
+    with silenced():  # what the road would log is about no trouble that anybody has
+        report = run(loaded)
     if not report.passed:
         raise ConfigError(report.problems)
-
-
-def _silence() -> None:
-    """What the road would log is about no trouble that anybody has."""
-    from holdfast.app.logs import silence
-
-    silence()
 
 
 def _chosen(loaded: Snapshot, only: Sequence[str] | None) -> Sequence[str] | None:

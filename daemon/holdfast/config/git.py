@@ -95,9 +95,11 @@ def files_at(repo: Path, commit: str, quarantine: Mapping[str, str] | None = Non
     return _contents(content, list(blobs))
 
 
-def load_commit(repo: Path, commit: str, quarantine: Mapping[str, str] | None = None) -> Snapshot:
-    """The snapshot of a commit. Raises ConfigError, HoldfastError."""
-    return load_files(files_at(repo, commit, quarantine), commit)
+def load_commit(
+    repo: Path, commit: str, quarantine: Mapping[str, str] | None = None, *, tests: bool = True
+) -> Snapshot:
+    """The snapshot of a commit, with or without its tests. Raises ConfigError, HoldfastError."""
+    return load_files(files_at(repo, commit, quarantine), commit, tests=tests)
 
 
 def check_push(lines: Iterable[str], repo: Path, prove: Callable[[Snapshot], object]) -> PushAnswer:

@@ -21,6 +21,7 @@ MAX_TOTAL: Final = 16_000_000
 #: Thousands of rules; it bounds the time and the memory that a push can cost.
 MAX_VALUES: Final = 200_000
 _MOST_PROBLEMS: Final = 20
+_TESTS: Final = "tests/"
 _LINKED: Final = "a link to a folder is not followed (put the files here)"
 
 
@@ -38,19 +39,32 @@ def counts(name: str) -> bool:
     return rest[-1].endswith((".yaml", ".yml"))
 
 
-def load(root: Path, commit: str | None = None) -> Snapshot:
+def load(root: Path, commit: str | None = None, *, tests: bool = True) -> Snapshot:
     """Load a directory. Without a commit, a digest of names and contents stands for it (`dir-…`).
 
-    Raises ConfigError with every problem of every file.
+    Without `tests`, those are left out, whatever is in them. Raises ConfigError with every problem of
+    every file.
     """
     problems: list[Problem] = []
     files = _gather(root, problems)
-    return _build(files, commit or digest(files), problems)
+    commit = commit or digest(files)
+    if not tests:
+        files = {name: content for name, content in files.items() if not is_test(name)}
+        problems = [problem for problem in problems if not is_test(problem.file)]
+    return _build(files, commit, problems)
 
 
-def load_files(files: Mapping[str, bytes], commit: str) -> Snapshot:
+def load_files(files: Mapping[str, bytes], commit: str, *, tests: bool = True) -> Snapshot:
     """Load files by path, as git has them; what does not count is ignored. Raises ConfigError."""
-    return _build({name: content for name, content in files.items() if counts(name)}, commit, [])
+    wanted = {
+        name: content for name, content in files.items() if counts(name) and (tests or not is_test(name))
+    }
+    return _build(wanted, commit, [])
+
+
+def is_test(name: str) -> bool:
+    """Whether a file of the repository is about tests alone: what decides does not depend on it."""
+    return name.startswith(_TESTS)
 
 
 def digest(files: Mapping[str, bytes]) -> str:

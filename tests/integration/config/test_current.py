@@ -9,7 +9,8 @@ from tests.integration.config.conftest import Work
 from holdfast.config.current import Current
 from holdfast.config.starter import init
 from holdfast.config.watch import Watcher
-from holdfast.errors import ConfigError
+from holdfast.errors import ConfigError, Problem
+from holdfast.model.snapshot import Snapshot
 
 MORE = "policy: more\ndoc: More.\nmatch: {}\neffect: deny\n"
 
@@ -49,6 +50,87 @@ def test_the_last_good_one_stays_while_the_new_one_is_bad(tmp_path: Path) -> Non
     assert current.snapshot is before
     (tmp_path / "config/policies/more.yaml").write_text(MORE)
     assert "more" in current.reload().policies
+
+
+class Proof:
+    """Takes down what is tried out, and refuses it where it is told to."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+        self.refuses = False
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        self.tried.append(snapshot.commit)
+        if self.refuses:
+            raise ConfigError([Problem("tests/shop.yaml", 1, 1, "", "it is not as expected")])
+
+
+def test_the_first_one_is_tried_out_at_the_first_reload_and_each_later_one_before_it_counts(
+    tmp_path: Path,
+) -> None:
+    init(tmp_path / "config")
+    proof = Proof()
+    current = Current(tmp_path / "config", proof)
+    first = current.snapshot
+    tried_at_first = list(proof.tried)
+    same = [current.reload(), current.reload()]
+    (tmp_path / "config/policies/more.yaml").write_text(MORE)
+    proof.refuses = True
+    with pytest.raises(ConfigError, match="not as expected"):
+        current.reload()
+    kept = current.snapshot
+    proof.refuses = False
+    second = current.reload()
+
+    assert tried_at_first == []
+    assert same == [first, first]
+    assert kept is same[0] is same[1] is first
+    assert proof.tried == [first.commit, second.commit, second.commit]
+    assert "more" in second.policies
+
+
+def test_a_first_one_that_fails_is_tried_out_again_until_it_passes(tmp_path: Path) -> None:
+    init(tmp_path / "config")
+    proof = Proof()
+    current = Current(tmp_path / "config", proof)
+    proof.refuses = True
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="not as expected"):
+            current.reload()
+    proof.refuses = False
+
+    assert not current.proven
+    assert current.reload() is current.snapshot
+    assert current.proven
+    assert len(proof.tried) == 3
+
+
+def test_a_config_without_tests_needs_no_proof(tmp_path: Path) -> None:
+    init(tmp_path / "config")
+    (tmp_path / "config/tests/shop.yaml").unlink()
+
+    assert Current(tmp_path / "config").proven
+
+
+def test_a_start_leaves_tests_out_that_cannot_be_read_and_everything_else_is_refused(
+    work: Work, server: Path, tmp_path: Path
+) -> None:
+    work.commit()
+    work.push()
+    init(tmp_path / "config")
+    (tmp_path / "config/tests/shop.yaml").write_text("test: [")
+    current = Current(tmp_path / "config", starting=True)
+
+    assert set(current.snapshot.rules) == {"shop-down"}
+    assert (current.snapshot.tests, current.proven) == ({}, False)
+    with pytest.raises(ConfigError, match=r"tests/shop\.yaml"):
+        current.reload()
+    with pytest.raises(ConfigError, match=r"tests/shop\.yaml"):
+        Current(tmp_path / "config")
+    (tmp_path / "config/rules/more.yaml").write_text("rule: [")
+    with pytest.raises(ConfigError, match=r"rules/more\.yaml"):
+        Current(tmp_path / "config", starting=True)
+    assert len(Current(server, starting=True).snapshot.tests) == 4
 
 
 def test_a_bad_first_config_is_refused(tmp_path: Path) -> None:

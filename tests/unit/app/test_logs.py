@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import structlog
 
-from holdfast.app.logs import configure
+from holdfast.app.logs import configure, silenced
 from holdfast.redact import Redactor
 
 SECRET = 'hunter2-äöü"quoted\\'
@@ -127,6 +127,16 @@ def test_a_terminal_gets_words(terminal: io.StringIO) -> None:
 
     assert "daemon.ready" in terminal.getvalue()
     assert "hunter2" not in terminal.getvalue()
+
+
+def test_what_is_no_trouble_of_the_daemon_is_not_logged_and_everything_after_it_is(
+    lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    with silenced():
+        structlog.get_logger().error("of a test")
+    structlog.get_logger().info("of the daemon")
+
+    assert [line["event"] for line in lines()] == ["of the daemon"]
 
 
 def test_libraries_say_nothing_of_their_own(lines: Callable[[], list[dict[str, Any]]]) -> None:

@@ -33,8 +33,9 @@ clears: {event: http.probe, where: {data.ok: true}, streak: 3}
 contain:
   - {do: restart-unit, at: web1, with: {unit: shop.service}}
 """
+FOREIGN = "foreign: {kind: webhook, map: {type: $.type, service: $.service, host: $.host}}"
 EVERYTHING = (
-    "event: {source: anything, type: a.b, severity: info, subject: s, service: shop, host: web1, "
+    "event: {source: foreign, type: a.b, severity: info, subject: s, service: shop, host: web1, "
     "data: {ok: true, x: {y: 1.5}}, ago: 2m}"
 )
 
@@ -109,7 +110,7 @@ script:
         (
             EVERYTHING,
             Send(
-                "anything",
+                "foreign",
                 type="a.b",
                 severity=Severity.INFO,
                 subject="s",
@@ -123,7 +124,9 @@ script:
     ],
 )
 def test_an_event_is_built_with_what_is_said_and_no_more(step: str, send: Send) -> None:
-    assert [one.deed for one in loaded(script(step)).tests["example"].script] == [send]
+    site = BASE["holdfast.yaml"].replace("sources:\n", f"sources:\n  {FOREIGN}\n")
+
+    assert [one.deed for one in loaded(script(step), holdfast=site).tests["example"].script] == [send]
 
 
 def test_everything_that_can_be_expected_is_built() -> None:

@@ -249,10 +249,12 @@ def test_what_happened_some_time_ago_counts_at_its_own_time() -> None:
 
 def test_a_severity_is_capped_by_the_source_of_the_event() -> None:
     orders = ORDERS.replace("{data.amount: {gte: 1}}", "{severity: {gte: error}}")
-    modest = "- event: {source: modest, type: order.failed, severity: critical}\n- expect: {fired: []}\n"
+    site = SITE.replace("type: note", "type: order.failed")
+    modest = "- event: {source: modest, severity: critical}\n- expect: {fired: []}\n"
+    anything = modest.replace("modest,", "anything, type: order.failed,").replace("[]", "[orders-fail]")
 
-    assert played(modest, orders=orders) == []
-    assert played(modest.replace("modest", "anything").replace("[]", "[orders-fail]"), orders=orders) == []
+    assert played(modest, orders=orders, site=site) == []
+    assert played(anything, orders=orders, site=site) == []
 
 
 @pytest.mark.parametrize(
