@@ -121,6 +121,8 @@ class Daemon:
                 log.error("daemon.cannot_start", why=str(error))  # noqa: TRY400 - foreseen: no traceback
                 print(f"holdfast: {error}", file=sys.stderr)  # noqa: T201 - the door is not up yet
                 return 1
+            if not self.current.proven:
+                self._reload_soon()  # it decides already; what its tests say is said when they have run
             await self._watch_over()
             self.supervisor.stopping()
         log.info("daemon.stopped")
@@ -202,8 +204,6 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
-        if not self.current.proven:
-            self._reload_soon()  # it decides already; what its tests say is said when they have run
         gc.freeze()  # what is here now stays, and takes a twentieth of a second to look through
         self._say_hello()
 

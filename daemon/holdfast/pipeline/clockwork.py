@@ -11,7 +11,7 @@ import msgspec
 from holdfast.memory import incident as memory
 from holdfast.model.events import Switch, Tick
 from holdfast.model.records import IncidentState, RunState
-from holdfast.model.values import DAY, HOUR, MINUTE, SECOND, Millis
+from holdfast.model.values import DAY, HOUR, MINUTE, Millis
 from holdfast.pipeline import actions, faults, holds, outcomes, questions, replies
 from holdfast.pipeline.outcomes import GRACE
 from holdfast.pipeline.work import STOPPED, Work
@@ -136,7 +136,7 @@ def _close(work: Work, incident_id: str) -> None:
         return
     if runs.under_way(work.tx, incident_id):
         # what is still being observed belongs to this incident
-        timers.put(work.tx, Timer("close", incident_id, work.now + SECOND))
+        timers.put(work.tx, Timer("close", incident_id, work.now + MINUTE))
     else:
         memory.close(work.tx, incident, work.now)
         work.note(incident_id, "closed", "closed: it stayed away")

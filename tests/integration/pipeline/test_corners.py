@@ -204,7 +204,7 @@ def test_an_incident_stays_until_what_is_observed_for_it_is_over(make_world: Cal
     world.probe(ok=True, times=2)
     world.pass_time(10 * SECOND)
     while_observed = world.incidents()[0].state
-    world.pass_time(30 * SECOND)
+    world.pass_time(MINUTE)
 
     assert while_observed is IncidentState.CLEARED
     assert world.incidents()[0].state is IncidentState.CLOSED
