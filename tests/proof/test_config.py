@@ -11,7 +11,7 @@ from tests.proof.prove import Tally, prove, slips
 from tests.unit.config.conftest import files
 
 from holdfast.conditions import parse_path
-from holdfast.config import references
+from holdfast.config import references, starter
 from holdfast.config.load import load_files
 from holdfast.config.reader import MAX_DEPTH, read
 from holdfast.config.references import BadReference
@@ -19,6 +19,7 @@ from holdfast.config.scalars import AmbiguousScalar, resolve
 from holdfast.errors import ConfigError
 from holdfast.model.snapshot import Snapshot
 from holdfast.model.values import Json, Ref, Text
+from holdfast.ruletest import run
 
 EXAMPLES = Path(__file__).parents[1] / "content" / "config"
 GOOD = [path.read_text(encoding="utf-8") for path in sorted((EXAMPLES / "good").glob("*.yaml"))]
@@ -69,6 +70,11 @@ PIECES = [
     *("[" * 30, "{a: " * 30, "- " * 30),
 ]
 texts = slips(GOOD, PIECES, most=2)
+STARTER = {
+    name: (Path(starter.__file__).parents[3] / name).read_bytes()
+    for name in ("rules/shop.yaml", "rules/actions.yaml", "policies/envelopes.yaml", "policies/guards.yaml")
+} | {"holdfast.yaml": Path(starter.__file__).with_name("starter.yaml").read_bytes()}
+STORIES = Path(starter.__file__).with_name("starter_tests.yaml").read_text(encoding="utf-8").split("---\n")
 
 
 def depth(value: Json) -> int:
@@ -113,6 +119,23 @@ def test_repositories(tally: Callable[[str], Tally]) -> None:
         return True
 
     prove(tally("config.load: repositories"), texts, parse, refusals=(ConfigError,), thousands=20)
+
+
+def test_stories(tally: Callable[[str], Tally]) -> None:
+    """What is taken for a rule test can be played: it ends, and says in a line each what is wrong."""
+
+    def play(text: str) -> bool:
+        try:
+            report = run(load_files({**STARTER, "tests/shop.yaml": text.encode()}, "c"), patience=60)
+        except ConfigError as error:
+            told(error)
+            raise
+        assert all(str(problem).isprintable() for problem in report.problems)
+        assert report.passed is not bool(report.problems)
+        return bool(report.tests)
+
+    stories = slips(STORIES, [*PIECES, "times: 3", "wait: 30d", "answer: deny", "unknown", "expect:"], most=1)
+    prove(tally("ruletest: stories"), stories, play, refusals=(ConfigError,), thousands=4)
 
 
 def test_scalars(tally: Callable[[str], Tally]) -> None:
