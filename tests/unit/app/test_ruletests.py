@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +16,28 @@ from holdfast.config.starter import init
 from holdfast.errors import ConfigError
 from holdfast.model.snapshot import Snapshot
 
-#: A second or more of work: thirty days of ticks, twenty times.
+#: Many seconds of work: thirty days of ticks, so many times.
 LONG = """
 test: long
 doc: It takes its time.
 script: [{script}]
-""".replace("{script}", ", ".join(["{wait: 30d}"] * 20))
+""".replace("{script}", ", ".join(["{wait: 30d}"] * 200))
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     init(tmp_path / "config")
     return tmp_path / "config"
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go, in this process and in those that it starts."""
+    made = tmp_path / "tmp"
+    made.mkdir()
+    monkeypatch.setenv("TMPDIR", str(made))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return made
 
 
 def break_a_test(config: Path) -> None:
@@ -86,25 +97,44 @@ def test_a_process_that_says_nothing_of_use_is_said(config: Path, monkeypatch: p
     assert "the rule tests could not be run" in refused(RuleTests(config), load(config))
 
 
-def test_tests_that_take_too_long_are_ended(config: Path) -> None:
+def test_tests_that_take_too_long_are_ended_and_leave_nothing(config: Path, room: Path) -> None:
     (config / "tests/long.yaml").write_text(LONG)
 
-    assert "take more than 0.2 s" in refused(RuleTests(config, patience=0.2), load(config))
+    assert "take more than 2 s" in refused(RuleTests(config, patience=2.0), load(config))
+    assert list(room.iterdir()) == []
 
 
-def test_a_stop_ends_what_is_running_and_nothing_is_begun_after_it(
-    config: Path, until: Callable[..., None]
+def test_a_stop_ends_what_runs_leaves_nothing_and_nothing_is_begun_after_it(
+    config: Path, room: Path, until: Callable[..., None]
 ) -> None:
     (config / "tests/long.yaml").write_text(LONG)
     tests, snapshot, said = RuleTests(config), load(config), list[str]()
     proving = threading.Thread(target=lambda: said.append(refused(tests, snapshot)))
     proving.start()
-    until(lambda: tests._process is not None)
+    until(lambda: any(room.rglob("*.db-wal")))
     tests.stop()
     proving.join()
 
-    assert "could not be run" in said[0]
-    assert "the daemon is stopping" in refused(tests, snapshot)
+    assert said == ["holdfast.yaml:1:1: the rule tests could not be run: the daemon is stopping"]
+    assert refused(tests, snapshot) == said[0]
+    assert list(room.iterdir()) == []
+
+
+def test_without_a_place_for_temporary_files_a_config_is_refused(
+    config: Path, room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(room / "gone"))
+
+    assert "the rule tests could not be run" in refused(RuleTests(config), load(config))
+
+
+def test_what_lies_where_the_daemon_was_started_is_no_code(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "holdfast.py").write_text("raise SystemExit('somebody else')")
+    monkeypatch.chdir(tmp_path)
+
+    RuleTests(config).prove(load(config))
 
 
 def test_a_daemon_that_is_to_die_at_a_crash_point_does_not_take_its_tests_along(
