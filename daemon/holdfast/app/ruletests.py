@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from holdfast.config.papers import SITE
 from holdfast.errors import ConfigError, Problem
 from holdfast.model.snapshot import Snapshot
 
@@ -23,7 +24,6 @@ from holdfast.model.snapshot import Snapshot
 PATIENCE: Final = 60.0
 _PASSED, _FAILED = 0, 1
 _STOPPING: Final = "the rule tests could not be run: the daemon is stopping"
-_SITE: Final = "holdfast.yaml"
 #: What is meant for the daemon alone: its line to systemd, and the point at which a test has it die.
 _NOT_PASSED_ON: Final = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "HOLDFAST_CRASH_AT"}
 
@@ -101,7 +101,9 @@ class RuleTests:
                 said, complaint = process.communicate(timeout=self._patience)
             except subprocess.TimeoutExpired as error:
                 process.kill()
-                raise _refusal(f"the rule tests take more than {self._patience:g} s") from error
+                raise _refusal(
+                    f"the rule tests take more than {self._patience:g} s (make them shorter)"
+                ) from error
             finally:
                 with self._lock:
                     self._process = None
@@ -109,4 +111,4 @@ class RuleTests:
 
 
 def _refusal(message: str) -> ConfigError:
-    return ConfigError([Problem(_SITE, 1, 1, "", message)])
+    return ConfigError([Problem(SITE, 1, 1, "", message)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from holdfast.model.events import Event
 from holdfast.model.ruletests import RuleTest, Send
@@ -11,7 +12,7 @@ from holdfast.model.values import Millis, Severity
 from holdfast.sense.draft import Draft, Sender, finish
 from holdfast.sense.normalise import normalise
 
-_AUTH = "test"
+_AUTH: Final = "test"
 
 
 def event_of(send: Send, snapshot: Snapshot, received: Millis, key: str) -> Event:
